@@ -66,7 +66,6 @@ export interface CancelAnswer {
 
 export interface CapacityAnswer {
   slots: number;
-  most_grants: number;
   tokens_per_minute: number | null;
   stopped: boolean;
   stopped_reason: string | null;
@@ -310,7 +309,6 @@ export interface HourOfWork {
 export interface Identity {
   user_id: string;
   roles: (Role)[];
-  expires_at: string | null;
 }
 
 export interface ItemDetail {
@@ -342,7 +340,6 @@ export interface ItemMap {
   task_id: string;
   roadmap_id: string | null;
   concepts: number;
-  first_concept: number;
   stages: (StageMap)[] | null;
   states: string;
   reasons: (ReasonRow)[];

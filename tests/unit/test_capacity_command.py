@@ -17,7 +17,6 @@ CLASS = {
 CAPACITY = {
     "slots": 4,
     "tokens_per_minute": 400_000,
-    "most_grants": 10,
     "stopped": True,
     "stopped_reason": "the bill [1]",
     "classes": [CLASS | {"grants": 5}],

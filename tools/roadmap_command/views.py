@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console, ConsoleOptions, Group
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -19,6 +19,9 @@ from roadmap_content.contracts.states import Who
 _STYLES = {"completed": "green", "partial_failure": "yellow", "failed": "red", "cancelled": "dim"}
 STATUSES = {"processing": "in progress", "completed": "complete", "partial_failure": "incomplete"}
 """The words for statuses and outcomes of tasks, as on the page; the others are their codes."""
+
+SILENT = timedelta(minutes=1)
+"""A run without a sign for longer may be over: the sweep asks Step Functions."""
 
 _MOST_REASONS = 20
 _UNLIMITED = 100_000
@@ -62,11 +65,15 @@ def outcome(status: TaskStatus) -> Group:
 
 
 def next_step(turn: Turn) -> Text:
-    """Who acts next, when, and why: `next: automatic, 2026-12-02T09:17:00Z: …`."""
-    at = "last sign at" if turn.who is Who.RUNNING else "at"
-    when = "" if turn.at is None else f", {at} {time_text(turn.at)}"
-    style = "yellow" if turn.who is Who.PERSON else "dim"
-    return Text(f"next: {turn.who}{when}: {turn.why}", style=style)
+    """Who acts next, when, and why: `next: automatic, at 2026-12-02T09:17:00Z: …`."""
+    is_running = turn.who is Who.RUNNING
+    when = "" if turn.at is None else f", {'last sign at' if is_running else 'at'} {time_text(turn.at)}"
+    said, style = f"next: {turn.who}{when}: {turn.why}", "yellow" if turn.who is Who.PERSON else "dim"
+    if is_running and turn.at and (silent := datetime.now(UTC) - turn.at) > SILENT:
+        minutes = counted(silent // timedelta(minutes=1), "minute")
+        said += f" No sign of the run for {minutes}: roadmap reconcile asks Step Functions."
+        style = "yellow"
+    return Text(said, style=style)
 
 
 def in_words(place: QueuePlace) -> str:

@@ -75,6 +75,7 @@ def read_groups(
         place += " AND state = ANY(:states)"
         parameters["states"] = [str(state) for state in states]
     conditions, of_tasks = task_conditions(task_filter)
+    # The condition `failure` is on failures: below, it is asked of them or of the sums.
     on_tasks = [condition.of_set for name, condition in conditions.items() if name != "failure"]
     if on_tasks:  # the stored sums are those of all tasks
         parameters |= of_tasks

@@ -86,13 +86,6 @@ class CapacityAnswer(Payload):
     """The capacity, and its use."""
 
     slots: int
-    most_grants: Annotated[
-        int,
-        Field(
-            description="An attempt is admitted while the grants are below it; while they are not below the "
-            "slots, only that of a user without an attempt at work."
-        ),
-    ]
     tokens_per_minute: Annotated[
         int | None,
         Field(description="The model's quota; null if none is configured: then calls adapt to refusals."),
