@@ -796,7 +796,6 @@ export interface UserInQueue {
   waiting_tokens: number;
   oldest_waiting_since: string | null;
   at_work: number;
-  virtual_time: number;
 }
 
 export type Who = "running" | "waiting" | "automatic" | "person" | "nobody";

@@ -20,7 +20,7 @@ CAPACITY = {
     "stopped": True,
     "stopped_reason": "the bill [1]",
     "classes": [CLASS | {"grants": 5}],
-    "users": [CLASS | {"queue_key": "user:u-1", "virtual_time": 1}],
+    "users": [CLASS | {"queue_key": "user:u-1"}],
     "changes": [],
 }  # fmt: skip
 

@@ -63,9 +63,6 @@ class UserInQueue(Payload):
     waiting_tokens: Count
     oldest_waiting_since: AwareDatetime | None
     at_work: Count
-    virtual_time: Annotated[
-        float, Field(description="Tokens charged, from the value at the arrival. The smallest one is next.")
-    ]
 
 
 class CapacityChange(Payload):
