@@ -122,7 +122,6 @@ export interface ClassInQueue {
   waiting_tokens: number;
   oldest_waiting_since: string | null;
   at_work: number;
-  grants: number;
 }
 
 export type ContentType = "tutorial" | "resources" | "quiz";

@@ -50,8 +50,6 @@ class ClassInQueue(Payload):
     waiting_tokens: Count
     oldest_waiting_since: AwareDatetime | None
     at_work: Count
-    grants: Count
-    """Batches that the attempts at work may generate at the same time."""
 
 
 class UserInQueue(Payload):

@@ -34,8 +34,7 @@ BY_CLASS = text("""
 SELECT class AS queue_class, count(*) FILTER (WHERE state = 'waiting') AS waiting,
     coalesce(CAST(sum(tokens) FILTER (WHERE state = 'waiting') AS bigint), 0) AS waiting_tokens,
     min(enqueued_at) FILTER (WHERE state = 'waiting') AS oldest_waiting_since,
-    count(*) FILTER (WHERE state <> 'waiting') AS at_work,
-    coalesce(sum(grants) FILTER (WHERE state <> 'waiting'), 0) AS grants
+    count(*) FILTER (WHERE state <> 'waiting') AS at_work
 FROM content_queue WHERE state <> 'ended' GROUP BY class ORDER BY class DESC
 """)
 
