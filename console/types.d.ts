@@ -790,11 +790,11 @@ export interface UndoCounts {
 
 export interface UserInQueue {
   queue_class: QueueClass;
-  queue_key: string;
   waiting: number;
   waiting_tokens: number;
   oldest_waiting_since: string | null;
   at_work: number;
+  queue_key: string;
 }
 
 export type Who = "running" | "waiting" | "automatic" | "person" | "nobody";

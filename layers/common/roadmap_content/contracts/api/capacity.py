@@ -52,15 +52,10 @@ class ClassInQueue(Payload):
     at_work: Count
 
 
-class UserInQueue(Payload):
+class UserInQueue(ClassInQueue):
     """The attempts of one user or tenant, in one class."""
 
-    queue_class: QueueClass
     queue_key: Annotated[str, Field(description="`user:<id>` or `tenant:<id>`.")]
-    waiting: Count
-    waiting_tokens: Count
-    oldest_waiting_since: AwareDatetime | None
-    at_work: Count
 
 
 class CapacityChange(Payload):
