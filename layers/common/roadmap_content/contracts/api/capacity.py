@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from ..items import ContentType
-from ..payloads import Count, Payload, Positive
+from ..payloads import AuditReason, Count, Payload, Positive
 from ..states import QueueClass
 
 MOST_USERS = 100
@@ -37,9 +37,7 @@ class CapacityRequest(Payload):
             description="Admit no attempt and generate no further item, until it is `false` again.",
         ),
     ] = None
-    reason: Annotated[
-        str, Field(min_length=1, max_length=500, pattern=r"\S", description="For the audit trail.")
-    ]
+    reason: AuditReason
 
 
 class ClassInQueue(Payload):
