@@ -46,7 +46,7 @@ export function Chart({ label, columns, names = [], gap = 2 }) {
             </g>`;
           })}
         </svg>
-        <p class="times"><time>${moment(start)}</time><time>${moment(end)}</time></p>
+        <p class="times"><time>${moment(start)}</time>${moment(end) !== moment(start) && html`<time>${moment(end)}</time>`}</p>
       </div>
     </figure>
   `;

@@ -256,7 +256,7 @@ export const Remedy = ({ code, action, text }) =>
 
 /** Who acts next, when, and why. @param {{ turn: import("./types").Turn }} props */
 export const Next = ({ turn: { who, at, why } }) => html`<p class="${who === "person" ? "needs" : "heals"}">
-  ${who === "person" ? "▲ " : ""}${T.turn.who[who] ?? who}${at && html`: ${who === "running" && T.turn.sign} <time datetime=${at}>${moment(at)}</time>`}. ${whyOf(why)}
+  ${who === "person" ? "▲ " : ""}${T.turn.who[who] ?? who}${at && html`: ${who === "running" ? html`${T.turn.sign} <${Age} at=${at} />` : html`<time datetime=${at}>${moment(at)}</time>`}`}. ${whyOf(why)}
 </p>`;
 
 /** @param {string} why the API's */

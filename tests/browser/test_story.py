@@ -445,6 +445,7 @@ def _is_pictured(state: State, console: Console, task_id: str, name: str) -> Non
     assert [shown["chip"], sentence, action, shown["attempt"]] == [in_language[word] for word in words], name
     if name.endswith("en") and state.chip != "erased":
         assert not state.sentence or shown["turn"].endswith(state.why), name
+        assert ("last sign 2 hr ago" in shown["turn"]) == name.startswith("lost"), (name, shown)
         assert _contradictions(shown) == [], (name, shown)
 
 
