@@ -62,10 +62,11 @@ def _top_reason(groups: Sequence[tuple[str, str, str, int]]) -> TopReason | None
     sums: Counter[tuple[str, str, str]] = Counter()
     for error_code, stage, reason, items in groups:  # a group has a row for each content type
         sums[error_code, stage, reason] += items
-    for (error_code, stage, reason), items in sums.most_common(1):
-        group = {"error_code": error_code, "stage": stage, "reason": reason, "items": items}
-        return TopReason.model_validate(group | {"sentence": sentence_of(error_code)})
-    return None
+    if not sums:
+        return None
+    (error_code, stage, reason), items = sums.most_common(1)[0]
+    group = {"error_code": error_code, "stage": stage, "reason": reason, "items": items}
+    return TopReason.model_validate(group | {"sentence": sentence_of(error_code)})
 
 
 def item_totals(execution_summary: str | None) -> ItemTotals | None:
