@@ -122,7 +122,6 @@ export interface ClassInQueue {
   waiting_tokens: number;
   oldest_waiting_since: string | null;
   at_work: number;
-  grants: number;
 }
 
 export type ContentType = "tutorial" | "resources" | "quiz";
@@ -791,12 +790,11 @@ export interface UndoCounts {
 
 export interface UserInQueue {
   queue_class: QueueClass;
-  queue_key: string;
   waiting: number;
   waiting_tokens: number;
   oldest_waiting_since: string | null;
   at_work: number;
-  virtual_time: number;
+  queue_key: string;
 }
 
 export type Who = "running" | "waiting" | "automatic" | "person" | "nobody";

@@ -11,12 +11,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from rich.console import Console
 from sqlalchemy import make_url, text
 
 from roadmap_command import main
 from roadmap_command.commands.operate import watched
 from roadmap_command.interface import ExitCode
+from roadmap_command.terminal import Terminal
 from roadmap_command.views import bars, outcome
 from roadmap_content.api.health import read_health
 from roadmap_content.capabilities.composed import EVERY
@@ -205,7 +205,8 @@ def test_a_stop_is_visible_wherever_it_is_met(pipeline: Pipeline, send: Send, as
     sentence = f"Generation is stopped since {datetime.now(UTC):%Y-%m-%d} "
 
     health = attention(pipeline)[0].text
-    console = Console(file=io.StringIO(), width=1_000)
+    console = Terminal(width=1_000)
+    console.file = io.StringIO()
     with bars(console) as shown:
         shown.show(status)
         shown.show(status)

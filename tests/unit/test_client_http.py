@@ -172,6 +172,22 @@ def test_a_request_without_a_user_is_refused_before_it_is_sent() -> None:
         Client(api_url="http://api", token=str).status("t-1")
 
 
+def test_a_revision_that_a_retry_names_is_sent_also_without_an_instruction(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The API refuses it. Without it, any content would be replaced."""
+    sent: list[bytes | None] = []
+
+    def send(_method: str, _url: str, _token: str, body: bytes | None) -> HttpAnswer:
+        sent.append(body)
+        return HttpAnswer(422, {"error": "InvalidRequest", "message": "add an instruction"})
+
+    monkeypatch.setattr(client_http, "send", send)
+    with pytest.raises(ApiRefusedError):
+        Client(api_url="", token=str).retry("t-1", "u-1", regenerate=True, revision="r-1")
+    assert sent == [b'{"revision": "r-1"}']
+
+
 @pytest.mark.parametrize("ended", [LOST, KeyboardInterrupt()], ids=["no response", "Ctrl-C"])
 def test_a_recovery_that_is_not_followed_to_its_end_says_that_it_continues(
     ended: HttpAnswer | BaseException,

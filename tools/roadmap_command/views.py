@@ -1,7 +1,7 @@
 """The display of a task: progress bars during a run; a table and the reasons afterwards."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 
 from rich.console import Console, ConsoleOptions, Group
@@ -10,6 +10,7 @@ from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
+from roadmap_command.terminal import Terminal
 from roadmap_content.contracts.api.capacity import GenerationStop, QueuePlace
 from roadmap_content.contracts.api.tasks import FailedItem, TaskDetail, TaskStatus
 from roadmap_content.contracts.api.turn import Turn
@@ -161,7 +162,7 @@ def fitted(table: Table, console: Console) -> Table | TabSeparated | Group:
 
 
 class Bars:
-    """One progress bar per content type, for its saved items."""
+    """One progress bar per content type, for its saved items; as a text, their sum."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -169,6 +170,10 @@ class Bars:
             content_type: progress.add_task(content_type, total=None) for content_type in ContentType
         }
         self._stop: GenerationStop | None = None
+        self._saved = "waiting for the first answer"
+
+    def __str__(self) -> str:
+        return self._saved
 
     def show(self, status: TaskStatus) -> None:
         """Update the bars from a task's status. A stop of generation is printed once."""
@@ -176,13 +181,18 @@ class Bars:
             stop = Text(str(status.generation_stopped), style="yellow")
             self._progress.console.print(stop)
         self._stop = status.generation_stopped
+        saved, total = (
+            sum(getattr(progress, name) for progress in status.progress.values())
+            for name in ("saved", "total")
+        )
+        self._saved = f"{saved} of {counted(total, 'item')} are saved"
         for content_type, progress in status.progress.items():
             self._progress.update(self._bars[content_type], total=progress.total, completed=progress.saved)
 
 
 @contextmanager
-def bars(console: Console) -> Iterator[Bars]:
-    """Show progress bars for the duration of the block."""
+def bars(console: Terminal) -> Iterator[Bars]:
+    """Show progress bars for the duration of the block; in a pipe, a line each ten seconds."""
     columns = (
         TextColumn("{task.description:>10}"),
         BarColumn(bar_width=40),
@@ -190,7 +200,9 @@ def bars(console: Console) -> Iterator[Bars]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield Bars(progress)
+        shown = Bars(progress)
+        with nullcontext() if console.is_terminal else console.working(shown):
+            yield shown
 
 
 def failing_model(failures: str) -> str:

@@ -60,7 +60,7 @@ def preview_retry(
     roadmap_id = snapshot.task.roadmap_id or ""
 
     def read(connection: Connection) -> tuple[dict[Item, str], Refusals, float | None, Basis]:
-        return (
+        return (  # first, of the saved items to replace
             current_revisions(connection, roadmap_id, set(items) - set(snapshot.missing)),
             _rejections(connection, task_id, items),
             *_price(connection, task_id, roadmap_id),

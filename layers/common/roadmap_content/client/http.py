@@ -151,7 +151,7 @@ class HttpApi:
         **query: QueryValue,
     ) -> PayloadT:
         """Send a request; return its answer. Fields of `body` that are `None` are not given."""
-        given = body and {name: value for name, value in body.items() if value is not None}
+        given = {name: value for name, value in (body or {}).items() if value is not None} or None
         return model.model_validate(self.request(method, path, caller, query, given).body)
 
     def pages(
@@ -218,6 +218,7 @@ def send(method: str, url: str, token: str, body: bytes | None = None) -> HttpAn
     request.add_header("Content-Type", "application/json")
     try:
         try:
+            # API Gateway answers within 29 s, also with an error.
             response = urllib.request.urlopen(request, timeout=60)  # noqa: S310
         except urllib.error.HTTPError as error:
             response = error

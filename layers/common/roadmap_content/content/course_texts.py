@@ -15,6 +15,7 @@ MOST_LINES, MAX_LINE = 6, 300
 
 # Selects the saved content that shows the language: if there is one, a content that this system has not
 # generated, because it may have used a wrong language. Those without an origin are the product's, or older.
+# Then a tutorial, which has the longest texts.
 SIBLING = text(
     """
 WITH generated AS (

@@ -44,9 +44,7 @@ class Draft(BaseModel):
 
 
 def repeated(place: str, values: Sequence[object]) -> str | None:
-    """Describe the value that is repeated most often; `None` if none is. `place`: the path of the values,
-    of which there is at least one.
-    """
+    """Describe the value at `place` that is repeated most often; `None` if none is. There must be values."""
     value, times = Counter(values).most_common(1)[0]
     return f"{place} holds {value!r} more than once" if times > 1 else None
 

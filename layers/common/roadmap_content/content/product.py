@@ -108,7 +108,7 @@ def project_concept_metadata(
     parameters = {"rows": storable_json(rows)}
     updated = connection.execute(UPDATE, parameters).one()
     changed = int(updated.rows)
-    if updated.some_are_absent:  # `always`: what the product's table refuses must not undo the outcome
+    if updated.some_are_absent:  # undone alone, so that the UPDATE remains
         with undone_alone(connection, "concept_metadata_refused", always=True, roadmap_id=roadmap_id):
             changed += connection.execute(INSERT, parameters).rowcount
     return changed

@@ -47,9 +47,9 @@ FROM (SELECT 1) AS one_row LEFT JOIN LATERAL (SELECT * FROM content_origins
     ORDER BY origin_id DESC LIMIT 1) AS source ON true
 """
 
-# Selects the origin of a content. The actor and the instruction of an attempt are in its row, and are erased
-# with it. The instruction applies to what the attempt has replaced by a generated content. A restored content
-# has an actor of its own, who may not read this text.
+# Selects the latest origin of a content. The actor and the instruction of an attempt are in its row, and are
+# erased with it. The instruction applies to what the attempt has replaced by a generated content. A restored
+# content has an actor of its own, who may not read this text.
 ORIGIN_OF_CONTENT = """
 SELECT generator, model_id, prompt_version, o.tokens_in, o.tokens_out, content_fingerprint,
     o.task_id, o.attempt, coalesce(o.actor, a.actor) AS actor, o.reason, restored_from, recorded_at,
@@ -323,13 +323,14 @@ WITH revision AS (
 SELECT CAST(document AS text) AS source, content_id, generated_at, content_url,
     EXISTS (SELECT FROM revision later WHERE later.content_url = r.content_url
         AND later.generated_at > r.generated_at AND later.heading <> r.heading) AS is_overwritten
-FROM revision r WHERE revision_id = :revision_id LIMIT 1
+FROM revision r WHERE revision_id = :revision_id
 """
     return listing, source
 
 
-# Gives an item's row the content of a former one, unless they differ in `generated_at` only. Columns that
-# were added since the row was archived keep their values.
+# Gives an item's row the content of a former one, unless they differ in `generated_at` only: a function of
+# the migration updates all columns but the key. Columns that were added since the row was archived keep their
+# values.
 _REPLACE = """
 SELECT content_replace_item('{table}', '{key}', older, newer) FROM (
     SELECT older, json_populate_record(json_populate_record(older, CAST(:source AS json)),
@@ -355,7 +356,8 @@ RETURNING {key}
 # Content that replaces other content is saved only while that is the row's revision, so a repeated or late
 # save changes nothing; it needs an id of its own, which becomes the revision. The row keeps its id, and its
 # former content is archived. A row that the product deletes at the same time is not replaced. `OFFSET 0`
-# forces one index lookup per row: stale statistics would make the planner read the table for each.
+# forces one index lookup per row: stale statistics would make the planner read the table for each. A content
+# without its document (LEFT JOIN) violates NOT NULL, instead of being left out.
 _SAVE = """
 WITH incoming AS (
     SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS r(

@@ -53,7 +53,7 @@ def plan_automatic_attempt(services: Services, connection: Connection, remains: 
     limit, groups = services.settings.automatic_attempts, remains.groups
     if not limit or not groups:
         return Following()
-    attempts = connection.execute(LATEST, {"task_id": remains.task_id, "limit": limit + 1}).all()
+    attempts = connection.execute(LATEST, {"task_id": remains.task_id, "limit": limit}).all()
     causes = [attempt.cause for attempt in attempts]
     saved = [sum((attempt.saved or {}).values()) for attempt in attempts]
     same = remains.groups_before == {group.key.group_id for group in groups}

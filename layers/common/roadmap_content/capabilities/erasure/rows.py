@@ -264,7 +264,7 @@ def erase_rows(
     for rule in all_rules:  # ours last: the triggers of the product's tables write into them
         if rule.condition and (product_rows or not rule.is_of_product):
             connection.execute(text(f"DELETE FROM {rule.table} WHERE {rule.condition}"), _page(subjects))
-        if "filter" in rule.columns:  # of a recovery, which may be about many users
+        if "filter" in rule.columns:  # of a recovery: it may be about many users, and keeps the others
             either = [*subjects.tasks, *subjects.roadmaps]
             ids = {"task_ids": subjects.tasks, "roadmap_id": subjects.roadmaps, "q": either}
             _Changes(connection).replace(rule, "filter", ids)
@@ -306,6 +306,7 @@ def erase_names(
         table, delete = rule.table, f"DELETE FROM {rule.table}"
         if product_rows and table in LEARNERS:
             rows[table] = changes.change(rule, delete, "user_id = :value", {"value": user_id})
+        # The counters of the queue: its attempts, which have a task, are subjects.
         if "queue_key" in rule.columns and not rule.condition and not is_back:
             rows[table] = changes.change(rule, delete, "queue_key = :value", {"value": f"user:{user_id}"})
         replaced[table] = 0

@@ -298,7 +298,7 @@ def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
             return
         _require_open(recovery)
         refuse_waiting(connection, recovery_id, _STOP_REASONS[RecoveryState.CANCELLED])
-        hold_attempts(connection, recovery_actor(recovery_id))
+        hold_attempts(connection, recovery_actor(recovery_id))  # until `_end_held` ends them
         running = read_progress(connection, recovery_id).running
         _write_state(services, connection, recovery, RecoveryState.CANCELLED, ended=not running)
 

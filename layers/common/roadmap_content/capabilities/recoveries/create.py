@@ -80,7 +80,7 @@ def resolve(exclusions: Sequence[Exclusion], request: RecoveryRequest) -> Select
         raise InvalidRequestError("`regenerate` without a condition would replace every item: add one")
     if regeneration is None and not task_filter.conditions.keys() - {"all_missing"}:
         raise InvalidRequestError("an empty filter would select every failed task: add a condition")
-    if not task_filter.status and not task_filter.task_ids:
+    if not task_filter.status and not task_filter.task_ids:  # named tasks have any status
         status = UNHEALED if regeneration is None else SAVED
         task_filter = task_filter.model_copy(update={"status": list(status)})
     selection = select_every_task(task_filter)

@@ -134,13 +134,9 @@ class _TaskUndo(NamedTuple):
         current = current_revisions(connection, roadmap_id, [item]).get(item)
         origin = None if current is None else origin_of(connection, roadmap_id, item, current)
         undo = undo_of(before, current, origin, self.task_id, self.attempt)
-        revision_id = None
-        if undo is Undone.RESTORE:
-            for revision in revisions_of(connection, roadmap_id, item):
-                if revision.content_id == before:
-                    revision_id = revision.revision_id
-                    break
-        return _Decision(undo, current, revision_id)
+        kept = revisions_of(connection, roadmap_id, item) if undo is Undone.RESTORE else ()
+        former = next((revision.revision_id for revision in kept if revision.content_id == before), None)
+        return _Decision(undo, current, former)
 
     def _record_as_restored(self, item: Item, current: str, before: str) -> None:
         """Record that the content `current` equals the one of the revision `before`, so that an earlier

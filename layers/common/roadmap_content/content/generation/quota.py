@@ -207,7 +207,7 @@ class ModelQuota:
         or end it. Return why generation is stopped, or `None`.
         """
         asked = 0.0 if self._rest else self._missing()
-        if asked:
+        if asked:  # before the COMMIT, which may get no answer: the next exchange then finds the lease
             self._lease_id, self._rest = uuid4().hex, asked
         exchanged = transact(
             self._engine,

@@ -64,7 +64,7 @@ def draft(outline: Outline) -> QuizDraft:
 def _choice(
     outline: Outline,
     texts: _Texts,
-    number: str,
+    question_id: str,
     question: str,
     known: Sequence[str],
     difficulty: Difficulty,
@@ -77,10 +77,10 @@ def _choice(
     right = [text for text in known if text][:most_right] or [outline.nothing]
     options = sorted(
         [*right, *islice(_wrong(texts.wrong, {*right, *known}), 2)],
-        key=lambda option: hashlib.sha256(f"{outline.concept_id}\n{number}\n{option}".encode()).digest(),
+        key=lambda option: hashlib.sha256(f"{outline.concept_id}\n{question_id}\n{option}".encode()).digest(),
     )
     return QuestionDraft(
-        question_id=number,
+        question_id=question_id,
         question_type="single_choice" if most_right == 1 else "multiple_choice",
         question=question.format(name=outline.name),
         options=options,

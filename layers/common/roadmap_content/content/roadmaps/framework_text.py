@@ -47,8 +47,6 @@ def _with_fields(
 ) -> Mapping[str, Any]:
     """A copy of the object that has the list of `level`, with the fields of its concepts set."""
     key = LEVELS[level]
-    if not parent.get(key):  # absent or null
-        return parent
     if level + 1 < len(LEVELS):
         children = [_with_fields(child, level + 1, changes) for child in parent[key]]
     else:

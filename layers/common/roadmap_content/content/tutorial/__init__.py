@@ -58,8 +58,9 @@ class TutorialDraft(Draft):
 # Guarantees: a completed row is never changed; a row becomes latest only if no version is higher; when a row
 # is inserted as the latest, a trigger clears `is_latest` of the concept's other rows; an id that another
 # concept uses is refused, not moved. A row that the product prepared (not completed, same id) is completed in
-# place. `OFFSET 0` forces one index lookup per row. Without it, stale statistics of a growing roadmap make
-# the planner choose a join that reads all rows of the roadmap for every incoming row.
+# place. Of several rows with the version, `mine` is a completed one, or else the one with the id.
+# `OFFSET 0` forces one index lookup per row: stale statistics would make the planner read the whole roadmap
+# for each.
 SAVE = f"""
 WITH incoming AS (
     SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS r(
