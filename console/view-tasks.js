@@ -114,7 +114,7 @@ export function TasksView({ query, session }) {
         }}
       >
         <span class="pulse ${live && !error ? "on" : ""}"></span>${live ? (error ? T.tasksView.interrupted : T.tasksView.live) : T.tasksView.paused}
-        <span class="visually-hidden">: ${live ? T.tasksView.pause : T.tasksView.resume}</span>
+        <span class="visually-hidden">${T.colon}${live ? T.tasksView.pause : T.tasksView.resume}</span>
       </button>
     </div>
     ${(data ? filtered || data.total > 0 : !error) && html`<${FilterBar} query=${query} session=${session} filtered=${filtered} />`}

@@ -32,8 +32,10 @@ export const en = {
   all: "all",
   none: "–",
   justNow: "just now",
-  /** @param {string} time @param {string} text */
-  inTime: (time, text) => `${time}: ${text}`,
+  // Between a name and its text, the entries of a list, and two sentences.
+  colon: ": ",
+  comma: ", ",
+  stop: ". ",
   /** @param {number} s */
   seconds: (s) => `${s} s`,
   /** @param {number} m @param {number} s */
@@ -307,7 +309,6 @@ export const en = {
   task: {
     /** @param {string} saved @param {string} total */
     saved: (saved, total) => `${saved} of ${total} items saved`,
-    live: "Running",
     waiting: "waiting",
     /** @param {string} count */
     retry: (count) => `Retry missing (${count})`,
@@ -425,7 +426,6 @@ export const en = {
     aboutMinutes: (count) => (count === 1 ? "minute, about" : "minutes, about"),
     /** @param {number} count @returns {string} */
     tasksCount: (count) => (count === 1 ? "task" : "tasks"),
-    noEstimate: "–",
     free: "none",
     /** @type {Record<string, string>} */
     basis: {
@@ -547,7 +547,7 @@ export const en = {
     /** @type {Record<string, string>} */
     results: { recovered: "recovered", still_failing: "still failing", refused: "refused", running: "running", waiting: "waiting" },
     /** @param {string} done @param {string} total */
-    progress: (done, total) => `${done} of ${total} ${total === "1" ? "task" : "tasks"} done`,
+    progress: (done, total) => `${done} of ${total} ${total === "1" ? "task" : "tasks"} ended`,
     /** @param {string} actual @param {string} limit */
     rate: (actual, limit) => `${actual} of ${limit} tasks per minute`,
     rateLabel: "Rate",
@@ -579,12 +579,12 @@ export const en = {
     allResults: "all",
     noTasks: "No task has this result.",
     isCanary: "canary",
-    regenerates: "Regenerates saved items.",
+    regenerates: "regenerates saved items",
     vanished: "This recovery does not exist, or you have no access to it.",
     all: "All recoveries",
     stopReason: "Reason for the stop",
     /** A sentence in the place of the recorded reason. @type {(reason: string) => string | null} */
-    stopText: (reason) => /^.* in the same failure group(?= \w+: )/.exec(reason)?.[0].concat(".") ?? null,
+    stopText: (reason) => `${/^.* in the same failure group(?= \w+: )/.exec(reason)?.[0] ?? reason}.`,
   },
 
   health: {
