@@ -129,12 +129,7 @@ export function RetryDialog({ task, first, part: { revision, ...part } = {}, wha
         found &&
         (found.total_items === 0
           ? html`<p>${T.heal.nothingMissing}</p>`
-          : html`<${Preview}
-              staged=${found.staged}
-              toGenerate=${found.to_generate}
-              tokens=${found.estimated_tokens}
-              basis=${found.estimate_basis}
-            />`)
+          : html`<${Preview} staged=${found.staged} toGenerate=${found.to_generate} tokens=${found.estimated_tokens} basis=${found.estimate_basis} />`)
       }
       ${
         found &&

@@ -115,14 +115,7 @@ export function TaskView({ id, query, session }) {
                     ${shown.outline.concepts.length > 100 && html`<${FindConcept} outline=${shown.outline} onOpen=${onOpen} />`}
                   </div>
                   <p class="meta">${TYPES.map((type) => html`<span class="letter" key=${type}><strong>${T.typesShort[type]}</strong> ${T.typesMany[type]}</span>`)}<span class="keys" id="map-help">${T.task.mapHelp}</span></p>
-                  <${TaskMap}
-                    outline=${shown.outline}
-                    states=${shown.states}
-                    reasonOf=${shown.reasonOf}
-                    reason=${reason}
-                    open=${openItem}
-                    onOpen=${onOpen}
-                  />
+                  <${TaskMap} outline=${shown.outline} states=${shown.states} reasonOf=${shown.reasonOf} reason=${reason} open=${openItem} onOpen=${onOpen} />
                 </section>
               `)
         }
@@ -462,32 +455,21 @@ function FindConcept({ outline, onOpen }) {
   const [after, setAfter] = useState(-1);
   const wanted = text.trim().toLocaleLowerCase();
   const matches = wanted ? outline.concepts.filter((each) => `${each.name}\n${each.id}`.toLocaleLowerCase().includes(wanted)) : [];
-  const next = () => {
+  /** @param {Event} event */
+  const next = (event) => {
+    event.preventDefault();
     const found = matches.find((each) => each.index > after) ?? matches[0];
     if (!found) return;
     setAfter(found.index);
     onOpen(found.id, "tutorial");
   };
+  const search = (/** @type {any} */ event) => {
+    setText(event.currentTarget.value);
+    setAfter(-1);
+  };
   return html`
-    <form
-      class="find"
-      role="search"
-      onSubmit=${(/** @type {Event} */ event) => {
-        event.preventDefault();
-        next();
-      }}
-    >
-      <input
-        type="search"
-        aria-label=${T.task.find}
-        placeholder=${T.task.find}
-        maxlength="200"
-        value=${text}
-        onInput=${(/** @type {any} */ event) => {
-          setText(event.currentTarget.value);
-          setAfter(-1);
-        }}
-      />
+    <form class="find" role="search" onSubmit=${next}>
+      <input type="search" aria-label=${T.task.find} placeholder=${T.task.find} maxlength="200" value=${text} onInput=${search} />
       <button type="submit" disabled=${matches.length === 0}>${T.task.findNext}</button>
       <span class="meta" role="status">${wanted && T.task.matches(number(matches.length))}</span>
     </form>
