@@ -45,15 +45,14 @@ WHERE attrelid = to_regclass('concept_metadata') AND attnum > 0 AND NOT attisdro
 # The SQL of the times: an item that was not replaced keeps its time, in the table's row (`known`).
 _KEPT = {
     f"{content_type}_completed_at": (
-        f"CASE WHEN known.{content_type}_id = projected.{content_type}_id AND "
-        f"known.{content_type}_status = 'completed' AND known.{content_type}_completed_at IS NOT NULL "
+        f"CASE WHEN known.{content_type}_id = projected.{content_type}_id"
+        f" AND known.{content_type}_status = 'completed' "
         f"THEN known.{content_type}_completed_at ELSE projected.{content_type}_completed_at END"
     )
     for content_type in PRODUCT_TYPES
 } | {
     "all_content_completed_at": (
-        "CASE WHEN known.overall_status = 'completed' AND projected.overall_status = 'completed' AND "
-        "known.all_content_completed_at IS NOT NULL "
+        "CASE WHEN known.overall_status = 'completed' AND projected.overall_status = 'completed' "
         "THEN known.all_content_completed_at ELSE projected.all_content_completed_at END"
     )
 }

@@ -22,7 +22,7 @@ ORIGIN_COLUMNS = f"task_id text, attempt integer, {_TYPED_ORIGIN}"
 """The part of an incoming row that is its origin."""
 
 # Records the origins of the contents that an attempt refused.
-# Guarantees: a repeated record of the same refusal changes nothing.
+# Guarantees: a repeated record of the same refusal changes nothing. An index has the refused contents only.
 RECORD_REFUSED = f"""
 INSERT INTO content_origins
     (content_type, roadmap_id, concept_id, task_id, attempt, refused_code, {_ORIGIN_NAMES})
@@ -48,13 +48,12 @@ FROM (SELECT 1) AS one_row LEFT JOIN LATERAL (SELECT * FROM content_origins
 """
 
 # Selects the latest origin of a content. The actor and the instruction of an attempt are in its row, and are
-# erased with it. The instruction applies to what the attempt has replaced by a generated content. A restored
-# content has an actor of its own, who may not read this text.
+# erased with it. The instruction applies to what the attempt has replaced: a missing item may have been
+# staged before, without it. A restored content has an actor of its own, who may not read this text.
 ORIGIN_OF_CONTENT = """
 SELECT generator, model_id, prompt_version, o.tokens_in, o.tokens_out, content_fingerprint,
     o.task_id, o.attempt, coalesce(o.actor, a.actor) AS actor, o.reason, restored_from, recorded_at,
-    CASE WHEN o.actor IS NULL AND o.generator <> 'product'
-            AND a.replaces -> o.content_type -> o.concept_id IS NOT NULL
+    CASE WHEN o.actor IS NULL AND a.replaces -> o.content_type -> o.concept_id IS NOT NULL
         THEN a.scope ->> 'instruction' END AS instruction
 FROM content_origins o LEFT JOIN content_attempts a ON a.task_id = o.task_id AND a.attempt = o.attempt
 WHERE o.content_id = :content_id AND o.content_type = :content_type AND o.roadmap_id = :roadmap_id

@@ -58,7 +58,7 @@ class TutorialDraft(Draft):
 # Guarantees: a completed row is never changed; a row becomes latest only if no version is higher; when a row
 # is inserted as the latest, a trigger clears `is_latest` of the concept's other rows; an id that another
 # concept uses is refused, not moved. A row that the product prepared (not completed, same id) is completed in
-# place. Of several rows with the version, `mine` is a completed one, or else the one with the id.
+# place. Of several rows with the version, `mine` is a completed one, if there is one.
 # `OFFSET 0` forces one index lookup per row: stale statistics would make the planner read the whole roadmap
 # for each.
 SAVE = f"""
@@ -77,8 +77,7 @@ WITH incoming AS (
     LEFT JOIN LATERAL (SELECT m.tutorial_id, m.content_status FROM tutorial_metadata m
         WHERE {of_item(concept_id="incoming.concept_id", row="m.")}
             AND m.content_version = incoming.content_version
-        ORDER BY m.content_status = 'completed' DESC, m.tutorial_id = incoming.tutorial_id DESC LIMIT 1
-    ) mine ON true
+        ORDER BY m.content_status = 'completed' DESC LIMIT 1) mine ON true
 ), inserted AS (
     INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, summary, content_url,
         content_status, content_version, is_latest, estimated_completion_time, generated_at)
