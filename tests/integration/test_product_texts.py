@@ -164,6 +164,7 @@ def test_a_text_under_its_hash_is_shown_although_a_later_row_names_it(pipeline: 
     product_generates(pipeline, b"# Theirs")
     pipeline.execute(
         "UPDATE tutorial_metadata t SET title = 'Another', content_url = f.content_url"
-        " FROM tutorial_metadata f WHERE t.content_version = 2 AND f.content_version = 1 AND f.concept_id = t.concept_id"
+        " FROM tutorial_metadata f WHERE t.content_version = 2 AND f.content_version = 1"
+        " AND f.concept_id = t.concept_id"
     )
     assert shown(ask, version="1") == before != "ItemNotFound"
