@@ -54,7 +54,7 @@ WHERE f.task_id = :task_id AND f.attempt = :attempt
 
 EXPIRE = text("DELETE FROM content_failures WHERE task_id = :task_id AND attempt <= :attempt")
 
-FORGET = text("DELETE FROM content_failures WHERE task_id = :task_id")
+FORGET = text("DELETE FROM content_failures WHERE task_id = :task_id AND attempt >= :attempt")
 
 # The columns that `_recorded` reads. Rows are returned as one JSON value: pg8000 would take longer for single
 # rows than the query itself.
@@ -167,9 +167,9 @@ def expire_failures(connection: Connection, task_id: str, attempt: int) -> None:
         connection.execute(EXPIRE, {"task_id": task_id, "attempt": attempt - KEPT_ATTEMPTS})
 
 
-def forget_failures_of_attempts(connection: Connection, task_id: str) -> None:
-    """Delete the failures in the attempts of an earlier life of a task."""
-    connection.execute(FORGET, {"task_id": task_id})
+def forget_failures_from(connection: Connection, task_id: str, attempt: int) -> None:
+    """Delete the failures of a task in its attempts from this number on."""
+    connection.execute(FORGET, {"task_id": task_id, "attempt": attempt})
 
 
 def refusals(

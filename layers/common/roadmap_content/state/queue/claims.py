@@ -25,13 +25,12 @@ from ...platform.aws.executions import Executions, ExecutionState
 from ...platform.postgres.sqlstate import UNIQUE_VIOLATION
 from ...platform.postgres.transactions import DataRefusedError, transact
 from ...platform.runtime.deadline import Deadline
-from ..failures.failures import forget_failures_of_attempts
 from ..outbox import record_events
 from ..services import Services
-from ..tasks.attempts import CONSOLE, AttemptStart, NewAttempt, forget_attempts, lock_attempts
+from ..tasks.attempts import CONSOLE, AttemptStart, NewAttempt
 from ..tasks.ownership import why_not_startable
 from ..tasks.task import Task, claim_row, is_committed, read_product_work, read_task
-from .capacity import NOTHING, Work, lock_capacity
+from .capacity import NOTHING, Work
 from .place import read_place
 from .queue import Admitted, enqueue, was_admitted
 
@@ -189,8 +188,6 @@ class _NewAttempt:
         """
         task_id, start = self.task.task_id, self.start
         was_cancelled = self.task.status == "cancelled"
-        if self.number == 1:
-            forget_earlier_life(connection, task_id)
         new = NewAttempt(task_id, self.number, self.execution_arn, start, self.redrive_count, was_cancelled)
         admitted = enqueue(connection, new, self.state, self.work)
         # After the entry, which has ended that of the attempt before it: no admission changes it any more.
@@ -230,14 +227,6 @@ class _NewAttempt:
             own = Admitted(now.task_id, self.number, now.state, self.execution_arn, *by, now.roadmap_id)
             admitted.append(own)
         return Claim(now, admitted, None)
-
-
-def forget_earlier_life(connection: Connection, task_id: str) -> None:
-    """Delete what is left of the attempts of a task whose row the product has deleted and made again."""
-    if lock_attempts(connection, task_id):
-        lock_capacity(connection)  # before the entries of the queue, which are deleted with the attempts
-        forget_attempts(connection, task_id)
-        forget_failures_of_attempts(connection, task_id)
 
 
 def _take(services: Services, new: _NewAttempt, deadline: Deadline) -> Claim:
