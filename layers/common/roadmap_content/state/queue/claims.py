@@ -62,8 +62,8 @@ def require_startable(connection: Connection, task: Task, *, take_over: bool) ->
         NotAtContentStageError: the task has not reached content generation in the product.
         AtWorkElsewhereError: the product is processing a task of the roadmap.
     """
-    own, siblings = read_product_work(connection, task.task_id)
-    if refusal := why_not_startable(task, own, siblings, take_over=take_over):
+    work, work_on_others = read_product_work(connection, task.task_id)
+    if refusal := why_not_startable(task, work, work_on_others, take_over=take_over):
         raise refusal
 
 
@@ -102,7 +102,7 @@ def claim(
         AtWorkElsewhereError: the product is processing a task of the roadmap, and `take_over` is not set.
         DatabaseUnavailableError: a retry may succeed.
     """
-    new = _NewAttempt(task, execution_arn, start, QueueState.WAITING, work, take_over=take_over)
+    new = _ClaimTransaction(task, execution_arn, start, QueueState.WAITING, work, take_over=take_over)
     return _take(services, new, deadline)
 
 
@@ -133,7 +133,7 @@ def claim_in_run(
             return task
     elif is_at_work(services.executions, task):
         raise ClaimRefusedError(task.task_id, task.attempt, task.execution_arn)
-    new = _NewAttempt(task, execution.arn, start, redrive_count=execution.redrive_count)
+    new = _ClaimTransaction(task, execution.arn, start, redrive_count=execution.redrive_count)
     return _take(services, new, deadline).task
 
 
@@ -149,8 +149,8 @@ def is_cancelled_since(task: Task, execution: Execution) -> bool:
 
 
 @dataclass
-class _NewAttempt:
-    """The attempt after the task's present one: the steps of the transaction that claims it."""
+class _ClaimTransaction:
+    """The transaction that claims the attempt after the task's present one: its steps."""
 
     task: Task
     execution_arn: str
@@ -196,9 +196,9 @@ class _NewAttempt:
             raise ClaimRefusedError(task_id, self.task.attempt, self.task.execution_arn)
         events = [attempt.event for attempt in admitted]
         state, place = self.state, None
-        own = [each for each in admitted if (each.task_id, each.attempt) == (task_id, new.attempt)]
-        if own:
-            state = QueueState(own[0].state)
+        at_once = [one for one in admitted if (one.task_id, one.attempt) == (task_id, new.attempt)]
+        if at_once:
+            state = QueueState(at_once[0].state)
         elif state is QueueState.WAITING and (place := read_place(connection, task_id, new.attempt)):
             events.append(claimed.events.queued(start.actor, start.cause, place.position))
         else:
@@ -216,7 +216,8 @@ class _NewAttempt:
             if now.status != "cancelled":
                 raise StaleAttemptError(f"{self.execution_arn} is of an earlier life of task {now.task_id}")
             raise TaskCancelledError(f"task {now.task_id} was cancelled before its attempt was claimed")
-        # Another request for a redrive claims the same execution. The steps of a run may be delivered twice.
+        # The execution identifies a claim: a new one has a new name, and a run claims only for itself. Only a
+        # redrive may be requested twice for one execution: then the transaction identifies its claim.
         may_be_ours = self.start.cause is not Cause.CHECKPOINT or (
             self.transaction_id is not None and is_committed(connection, self.transaction_id)
         )
@@ -224,12 +225,13 @@ class _NewAttempt:
             raise ClaimRefusedError(now.task_id, now.attempt, now.execution_arn)
         by, admitted = (self.start.actor, self.start.cause), []
         if now.state in (QueueState.STARTING, QueueState.REDRIVING):
-            own = Admitted(now.task_id, self.number, now.state, self.execution_arn, *by, now.roadmap_id)
-            admitted.append(own)
+            admitted.append(
+                Admitted(now.task_id, self.number, now.state, self.execution_arn, *by, now.roadmap_id)
+            )
         return Claim(now, admitted, None)
 
 
-def _take(services: Services, new: _NewAttempt, deadline: Deadline) -> Claim:
+def _take(services: Services, new: _ClaimTransaction, deadline: Deadline) -> Claim:
     """Claim an attempt and put it into the queue, in one transaction, so that a crash loses neither. Raises
     as `claim` and `claim_in_run` do.
     """
@@ -260,7 +262,7 @@ def claim_to_record(services: Services, task: Task, execution_arn: str, deadline
     if task.attempt > 0 or task.status == "cancelled" or task.disowned_by is not None:
         return task
     try:
-        new = _NewAttempt(task, execution_arn, AttemptStart(CONSOLE, Cause.FIRST_RUN))
+        new = _ClaimTransaction(task, execution_arn, AttemptStart(CONSOLE, Cause.FIRST_RUN))
         return _take(services, new, deadline).task
     except (AtWorkElsewhereError, NotAtContentStageError, StaleAttemptError):
         return task

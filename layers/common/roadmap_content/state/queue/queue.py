@@ -135,7 +135,7 @@ WITH oldest AS MATERIALIZED (
     ORDER BY enqueued_at, task_id LIMIT 1 FOR UPDATE
 ),
 rest AS MATERIALIZED (
-    SELECT count(*) > (SELECT count(*) FROM oldest) AS still_waits FROM (
+    SELECT count(*) > 1 AS still_waits FROM (
         SELECT FROM content_queue
         WHERE class = :class AND queue_key = :queue_key AND state = 'waiting' LIMIT 2) AS two
 ),
@@ -221,7 +221,8 @@ WHERE task_id = :task_id AND attempt = :attempt AND state = 'redriving'
 """)
 
 # Ends an attempt's entry, and corrects its key's counter by the tokens that it has used, if it was admitted
-# and its generator reported any. Idempotent: an attempt that has ended is not charged again.
+# and its generator reported any. Idempotent: an attempt that has ended is not charged again. `before` is the
+# entry as it was: RETURNING has the new state.
 RELEASE = text("""
 WITH ended_entry AS (
     UPDATE content_queue q SET state = 'ended', ended_at = clock_timestamp()
@@ -257,7 +258,8 @@ WHERE a.actor = :actor AND (a.task_id, a.attempt) = (q.task_id, q.attempt) AND q
 # Gives them a class that is not admitted.
 HOLD = text(f"UPDATE content_queue q SET class = 'bulk_paused' FROM content_attempts a {_OF_ACTOR}")
 
-# Gives them their class again, and each key its counter.
+# Gives them their class again, and lets their keys wait: one that was idle meanwhile gets no credit for that
+# time (`_COUNTER`).
 RETURN = text(f"""
 WITH returned AS (
     UPDATE content_queue q SET class = 'bulk' FROM content_attempts a {_OF_ACTOR} RETURNING q.queue_key

@@ -153,11 +153,10 @@ UPDATE content_attempts SET
 WHERE task_id = :task_id AND attempt = :attempt
 """)
 
-# Ends the open attempts of deleted tasks, which nothing else ends. Their counts stay unknown. An open attempt
-# has no counts: the condition on `saved` lets the index find it.
+# Ends the open attempts of deleted tasks, which nothing else ends. Their counts stay unknown.
 END_OF_DELETED_TASKS = text("""
 UPDATE content_attempts a SET step = 'ended', outcome = 'cancelled', ended_at = now()
-WHERE saved IS NULL AND ended_at IS NULL
+WHERE ended_at IS NULL
     AND NOT EXISTS (SELECT FROM roadmap_tasks t WHERE t.task_id = a.task_id)
 """)
 
