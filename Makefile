@@ -100,14 +100,11 @@ SEED ?= $(shell date +%s)
 schedules: $(INSTALLED) ## Play every schedule of two actors with one preemption or crash (SCHEDULES=all: every pair; third: a third of them, another one each day; SCHEDULE=…: one again; MINUTES=10 SEED=: then draw others).
 	$(RUN)/python -m tests.schedules "$(or $(SCHEDULE),$(SCHEDULES))" $(if $(MINUTES),--minutes $(MINUTES) --seed $(SEED))
 
-# Each run has a new seed and prints it; `make faults FAULTS_SEED=…` runs the same histories again.
+# Each run has a new seed and prints it; `make faults FAULTS_SEED=…` repeats its random tests.
 FAULTS_SEED ?= $(SEED)
-# FAULTS_CELLS=sample: a fixed small set of the cells, and 80 histories.
-FAULTS_HISTORIES ?= $(if $(LONG),500,$(if $(filter sample,$(FAULTS_CELLS)),80,200))
 
-faults: $(INSTALLED) ## Produce every failure: the oracle, 200 histories, each step under each fault (LONG=1: 500 histories; FAULTS_CELLS=sample).
-	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=$(FAULTS_HISTORIES) \
-		$(RUN)/python -m pytest $(STEAL) $(if $(filter sample,$(FAULTS_CELLS)),,-m "") tests/faults
+faults: $(INSTALLED) ## Produce every failure: the oracle, each step under each fault, hostile HTTP, late messages of earlier lives (FAULTS_CELLS=sample: some cells).
+	FAULTS_SEED=$(FAULTS_SEED) $(RUN)/python -m pytest $(STEAL) $(if $(filter sample,$(FAULTS_CELLS)),,-m "") tests/faults
 
 mutants: $(INSTALLED) ## Remove each guard from a copy of the code; a test must fail.
 	$(RUN)/python -m tests.mutants
@@ -137,7 +134,6 @@ part-incidents = $(MAKE) workflow TESTS=tests/workflow/incidents.py
 part-verify-template = $(MAKE) verify-template ALL=1
 part-coverage = $(MAKE) test COVERAGE=1
 part-schedules = $(MAKE) schedules SCHEDULES=third MINUTES=5
-part-faults = $(MAKE) faults LONG=1
 
 nightly: $(INSTALLED) ## Everything that the gate leaves out; ends with a line for each part (OFFLINE=1: without the audit).
 	@lines=; failed=; \

@@ -23,14 +23,14 @@ export function Chart({ label, columns, names = [], gap = 2 }) {
   const start = columns[0]?.from ?? 0;
   const end = Math.max(...columns.map(({ to }) => to));
   const most = Math.max(...columns.map(total));
-  const least = gap && gap + 4;
+  const least = gap + 4;
   const scale = (WIDTH - least * columns.length) / Math.max(1, end - start);
   return html`
     <figure class="chart">
       <figcaption class="meta"><strong>${label}</strong> ${names.map(([kind, name]) => html`<span key=${kind}><span class="swatch state-${kind}"></span> ${name}</span>`)}</figcaption>
       <div class="plot meta" dir="ltr">
         <span class="most">${number(most)}</span><span class="least">0</span>
-        <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label=${`${label}: ${text}`}>
+        <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label=${label + T.colon + text}>
           <path class="axis" d="M0 0.5H${WIDTH}M0 ${HEIGHT - 0.5}H${WIDTH}" />
           ${columns.map((column, k) => {
             const place = { x: (column.from - start) * scale + least * k, width: Math.max(least, (column.to - column.from) * scale + least) - gap };
@@ -46,7 +46,7 @@ export function Chart({ label, columns, names = [], gap = 2 }) {
             </g>`;
           })}
         </svg>
-        <p class="times"><time>${moment(start)}</time><time>${moment(end)}</time></p>
+        <p class="times"><time>${moment(start)}</time>${moment(end) !== moment(start) && html`<time>${moment(end)}</time>`}</p>
       </div>
     </figure>
   `;
@@ -70,7 +70,7 @@ export function byHours(rows, count, hours, parts) {
       from,
       to: Math.min(to, Date.now()),
       parts: sums.map(({ kind, count }) => [kind, count]),
-      text: T.inTime(moment(from), sums.filter((each) => each.count).map((each) => `${each.name} ${number(each.count)}`).join(", ")),
+      text: moment(from) + T.colon + sums.filter((each) => each.count).map((each) => `${each.name} ${number(each.count)}`).join(T.comma),
     };
   });
 }

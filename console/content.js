@@ -75,7 +75,7 @@ const question = (fault) => (each, index) => {
     <ul>
       ${(Array.isArray(options) ? options : []).map(
         (/** @type {unknown} */ option, /** @type {number} */ k) => html`<li key=${k} dir="auto" class=${right.has(k) ? "right-answer" : ""}>
-          <span aria-hidden="true">${right.has(k) ? "✓" : "○"}</span> <${Part} value=${option} path="${path}.options[${k}]" fault=${fault} />${right.has(k) && html`<span class="visually-hidden">: ${T.content.right}</span>`}
+          <span aria-hidden="true">${right.has(k) ? "✓" : "○"}</span> <${Part} value=${option} path="${path}.options[${k}]" fault=${fault} />${right.has(k) && html`<span class="visually-hidden">${T.colon}${T.content.right}</span>`}
         </li>`,
       )}
     </ul>

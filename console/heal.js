@@ -37,7 +37,7 @@ export function useRequest() {
 /** @param {{ staged: Counts, toGenerate: Counts, tokens: number | null, basis?: string, tasks?: number, minutes?: number | null }} props */
 function Preview({ staged, toGenerate, tokens, basis, tasks, minutes }) {
   const generate = sum(toGenerate);
-  const spent = generate === 0 ? T.heal.free : tokens === null ? T.heal.noEstimate : number(tokens);
+  const spent = generate === 0 ? T.heal.free : tokens === null ? T.none : number(tokens);
   return html`
     <section class="preview" aria-label=${T.heal.preview}>
       <dl class="tiles">
@@ -56,7 +56,7 @@ function Preview({ staged, toGenerate, tokens, basis, tasks, minutes }) {
                 [staged[type] ?? 0, T.heal.fromStaging],
                 [toGenerate[type] ?? 0, T.heal.toGenerate],
               ].filter(([count]) => count);
-              return `${T.typesMany[type]}: ${parts.map(([count, what]) => `${number(Number(count))} ${what}`).join(", ")}`;
+              return `${T.typesMany[type]}${T.colon}${parts.map(([count, what]) => `${number(Number(count))} ${what}`).join(T.comma)}`;
             })
             .join(" · ")}
         </p>`
@@ -129,12 +129,7 @@ export function RetryDialog({ task, first, part: { revision, ...part } = {}, wha
         found &&
         (found.total_items === 0
           ? html`<p>${T.heal.nothingMissing}</p>`
-          : html`<${Preview}
-              staged=${found.staged}
-              toGenerate=${found.to_generate}
-              tokens=${found.estimated_tokens}
-              basis=${found.estimate_basis}
-            />`)
+          : html`<${Preview} staged=${found.staged} toGenerate=${found.to_generate} tokens=${found.estimated_tokens} basis=${found.estimate_basis} />`)
       }
       ${
         found &&
@@ -301,7 +296,7 @@ export function RecoveryDialog({ filter, scope, onClose }) {
         found.other_items > 0 &&
         html`<label class="check">
           <input type="checkbox" checked=${allMissing} onChange=${(/** @type {any} */ event) => setAllMissing(event.currentTarget.checked)} />
-          <span>${T.heal.allMissing(T.items(found.other_items))} · ${T.heal.price}: ${found.other_tokens === null ? T.heal.noEstimate : found.other_tokens ? T.tokens(found.other_tokens) : T.heal.free}</span>
+          <span>${T.heal.allMissing(T.items(found.other_items))} · ${T.heal.price}${T.colon}${found.other_tokens === null ? T.none : found.other_tokens ? T.tokens(found.other_tokens) : T.heal.free}</span>
         </label>`
       }
       ${

@@ -208,7 +208,7 @@ export function TaskMap({ outline: tree, states, reasonOf, reason, open, onOpen 
 
 /** @param {Concept} concept @param {string} states the letters of the concept */
 function label(concept, states) {
-  return `${concept.name}: ${TYPES.map((type, k) => `${T.types[type]} ${T.states[states[k] ?? "M"]}`).join(", ")}`;
+  return `${concept.name}${T.colon}${TYPES.map((type, k) => `${T.types[type]} ${T.states[states[k] ?? "M"]}`).join(T.comma)}`;
 }
 
 /** @param {any} props */

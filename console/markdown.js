@@ -30,7 +30,32 @@ async function load() {
   made.block.ruler.before("reference", "footnote", (state, line, end, silent) =>
     state.src.startsWith("[^", (state.bMarks[line] ?? 0) + (state.tShift[line] ?? 0)) ? Boolean(paragraph?.(state, line, end, silent)) : false,
   );
+  made.block.ruler.before("fence", "formula", readFormulas, { alt: ["paragraph", "reference", "blockquote", "list"] });
+  made.inline.ruler.before("escape", "formula", readFormula);
   reader = made;
+}
+
+/** A formula in a line, which is shown as its source; of prices none is made. Each `$` is passed once. */
+const FORMULA = /\$\$[^$]+\$\$|\$(?![\s$])[^$\n]*(?<!\s)\$(?!\d)/y;
+
+/** @param {any} state @param {boolean} silent */
+function readFormula(state, silent) {
+  FORMULA.lastIndex = state.pos;
+  const [formula] = FORMULA.exec(state.src) ?? [];
+  if (formula && !silent) state.push("code_inline", "code", 0).content = formula;
+  state.pos += formula?.length ?? 0;
+  return Boolean(formula);
+}
+
+/** A formula on lines of its own, of at most 60. @param {any} state @param {number} first @param {number} end @param {boolean} silent */
+function readFormulas(state, first, end, silent) {
+  const lineOf = (/** @type {number} */ k) => state.src.slice(state.bMarks[k] + state.tShift[k] + (k === first ? 2 : 0), state.eMarks[k]).trimEnd();
+  if (!state.src.startsWith("$$", state.bMarks[first] + state.tShift[first])) return false;
+  const last = Array.from({ length: Math.min(end - first, 60) }, (_, k) => first + k).find((k) => lineOf(k).endsWith("$$"));
+  if (last === undefined) return false;
+  if (!silent) state.push("fence", "code", 0).content = state.getLines(first, last + 1, state.blkIndent, false);
+  if (!silent) state.line = last + 1;
+  return true;
 }
 
 /** Load the reader, if necessary; whether it is there, so that texts are drawn. */

@@ -251,12 +251,12 @@ export function Reason({ code, reason, children }) {
  */
 export const Remedy = ({ code, action, text }) =>
   action === "person"
-    ? html`<p class="needs">▲ ${T.needsPerson}: ${T.remedies[code ?? ""] ?? text}</p>`
+    ? html`<p class="needs">▲ ${T.needsPerson}${T.colon}${T.remedies[code ?? ""] ?? text}</p>`
     : html`<p class="heals">${T.actions[action] ?? text}</p>`;
 
 /** Who acts next, when, and why. @param {{ turn: import("./types").Turn }} props */
 export const Next = ({ turn: { who, at, why } }) => html`<p class="${who === "person" ? "needs" : "heals"}">
-  ${who === "person" ? "▲ " : ""}${T.turn.who[who] ?? who}${at && html`: ${who === "running" && T.turn.sign} <time datetime=${at}>${moment(at)}</time>`}. ${whyOf(why)}
+  ${who === "person" ? "▲ " : ""}${T.turn.who[who] ?? who}${at && html`${T.colon}${who === "running" ? html`${T.turn.sign} <${Age} at=${at} />` : html`<time datetime=${at}>${moment(at)}</time>`}`}${T.stop}${whyOf(why)}
 </p>`;
 
 /** @param {string} why the API's */

@@ -20,7 +20,7 @@ export function StoppedNote({ operates }) {
   const { data, refresh } = useLive(
     "stopped",
     /** @type {(signal: AbortSignal) => Promise<Stop | null>} */ ((signal) => readStop(operates, signal)),
-    () => 20_000,
+    (stop) => (stop ? 5000 : 20_000),
   );
   if (!data?.reason) return null;
   return html`

@@ -66,7 +66,6 @@ export interface CancelAnswer {
 
 export interface CapacityAnswer {
   slots: number;
-  most_grants: number;
   tokens_per_minute: number | null;
   stopped: boolean;
   stopped_reason: string | null;
@@ -123,7 +122,6 @@ export interface ClassInQueue {
   waiting_tokens: number;
   oldest_waiting_since: string | null;
   at_work: number;
-  grants: number;
 }
 
 export type ContentType = "tutorial" | "resources" | "quiz";
@@ -310,7 +308,6 @@ export interface HourOfWork {
 export interface Identity {
   user_id: string;
   roles: (Role)[];
-  expires_at: string | null;
 }
 
 export interface ItemDetail {
@@ -342,7 +339,6 @@ export interface ItemMap {
   task_id: string;
   roadmap_id: string | null;
   concepts: number;
-  first_concept: number;
   stages: (StageMap)[] | null;
   states: string;
   reasons: (ReasonRow)[];
@@ -794,12 +790,11 @@ export interface UndoCounts {
 
 export interface UserInQueue {
   queue_class: QueueClass;
-  queue_key: string;
   waiting: number;
   waiting_tokens: number;
   oldest_waiting_since: string | null;
   at_work: number;
-  virtual_time: number;
+  queue_key: string;
 }
 
 export type Who = "running" | "waiting" | "automatic" | "person" | "nobody";

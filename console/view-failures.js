@@ -86,7 +86,7 @@ export function FailuresView({ query, session }) {
               ${
                 group.example &&
                 html`<p class="example">
-                  ${T.failures.example}: <${Link} to=${href(["tasks", group.example.task_id], { item: group.example.concept_id, type: group.example.content_type })}><${Id} value=${group.example.concept_id} /><//>
+                  ${T.failures.example}${T.colon}<${Link} to=${href(["tasks", group.example.task_id], { item: group.example.concept_id, type: group.example.content_type })}><${Id} value=${group.example.concept_id} /><//>
                 </p>`
               }
               <${Recorded} code=${group.error_code} reason=${group.example?.reason ?? group.reason} />
@@ -112,7 +112,7 @@ export function FailuresView({ query, session }) {
       healing &&
       html`<${RecoveryDialog}
         filter=${{ group_id: healing.group_id }}
-        scope=${`${T.heal.scopeGroup}: ${healing.error_code}, ${ofTypes(healing.by_type)}`}
+        scope=${`${T.heal.scopeGroup}${T.colon}${healing.error_code}${T.comma}${ofTypes(healing.by_type)}`}
         onClose=${() => setHealing(null)}
       />`
     }

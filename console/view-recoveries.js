@@ -26,7 +26,7 @@ const RecoveryBar = ({ recovery }) =>
   html`<${Bar}
     parts=${RESULTS.map((result) => [result, recovery.counts[result]])}
     total=${recovery.counts.total}
-    label=${RESULTS.map((result) => `${T.recoveries.results[result]} ${recovery.counts[result]}`).join(", ")}
+    label=${RESULTS.map((result) => `${T.recoveries.results[result]} ${recovery.counts[result]}`).join(T.comma)}
   />`;
 
 /** @param {{ session: Session }} props */
@@ -165,7 +165,7 @@ function remaining(progress) {
 function Ends({ start, ended, total }) {
   const columns = ended.map(([at, count], k) => {
     const [from, to] = [Date.parse(ended[k - 1]?.[0] ?? "") || start, Date.parse(at)];
-    return { from, to, parts: /** @type {[string, number][]} */ ([["S", count]]), text: T.inTime(moment(to), T.recoveries.progress(number(count), number(total))) };
+    return { from, to, parts: /** @type {[string, number][]} */ ([["S", count]]), text: moment(to) + T.colon + T.recoveries.progress(number(count), number(total)) };
   });
   return columns.length > 1 && html`<${Chart} label=${T.recoveries.endedOverTime} columns=${columns} gap=${0} />`;
 }
@@ -174,7 +174,7 @@ function Ends({ start, ended, total }) {
 function StopReason({ reason }) {
   const [, group, failure = ""] = /same failure group (\w+): (.+)$/s.exec(reason) ?? [];
   return html`<div class="note warn">
-    <p><strong>${T.recoveries.stopReason}:</strong> ${T.recoveries.stopText(reason) ?? html`<${Text} value=${reason} />`}</p>
+    <p><strong>${T.recoveries.stopReason}${T.colon}</strong> ${T.recoveries.stopText(reason) ?? html`<${Text} value=${reason} />`}</p>
     ${group && html`<p><${ReasonLine} ...${codeOf(failure)} /></p><p><${Link} to=${href(["tasks"], { group_id: group })}>${T.failures.showTasks}<//></p>`}
   </div>`;
 }
@@ -183,8 +183,8 @@ function StopReason({ reason }) {
 function filterText({ regenerate, all_missing: all, ...filter }) {
   const parts = Object.entries({ ...filter, ...regenerate })
     .filter(([, value]) => value !== null && value !== undefined && value.length > 0)
-    .map(([name, value]) => `${T.filters[name] ?? name}: ${Array.isArray(value) ? (value.length > 3 ? number(value.length) : value.map(valueText).join(", ")) : /_(after|before)$/.test(name) ? moment(value) : valueText(value)}`);
-  return `${regenerate ? `${T.recoveries.regenerates} ` : ""}${parts.join(" · ") || T.all}${all ? ` · ${T.filters.all_missing}` : ""}`;
+    .map(([name, value]) => `${T.filters[name] ?? name}${T.colon}${Array.isArray(value) ? (value.length > 3 ? number(value.length) : value.map(valueText).join(T.comma)) : /_(after|before)$/.test(name) ? moment(value) : valueText(value)}`);
+  return [regenerate && T.recoveries.regenerates, parts.join(" · ") || T.all, all && T.filters.all_missing].filter(Boolean).join(" · ");
 }
 
 /** @param {string} value */

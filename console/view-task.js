@@ -115,14 +115,7 @@ export function TaskView({ id, query, session }) {
                     ${shown.outline.concepts.length > 100 && html`<${FindConcept} outline=${shown.outline} onOpen=${onOpen} />`}
                   </div>
                   <p class="meta">${TYPES.map((type) => html`<span class="letter" key=${type}><strong>${T.typesShort[type]}</strong> ${T.typesMany[type]}</span>`)}<span class="keys" id="map-help">${T.task.mapHelp}</span></p>
-                  <${TaskMap}
-                    outline=${shown.outline}
-                    states=${shown.states}
-                    reasonOf=${shown.reasonOf}
-                    reason=${reason}
-                    open=${openItem}
-                    onOpen=${onOpen}
-                  />
+                  <${TaskMap} outline=${shown.outline} states=${shown.states} reasonOf=${shown.reasonOf} reason=${reason} open=${openItem} onOpen=${onOpen} />
                 </section>
               `)
         }
@@ -307,12 +300,12 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
   const waits = isWaiting(task);
   const erased = task.erased ?? null;
   const [, by, why] = /^Cancelled by (\w+)(?:: (.+))?$/s.exec(task.error_message ?? "") ?? [];
-  const message = by ? `${T.task.cancelledBy(T.actors[by] ?? by)}${why ? `: ${why}` : ""}` : task.error_message;
+  const message = by ? `${T.task.cancelledBy(T.actors[by] ?? by)}${why ? T.colon + why : ""}` : task.error_message;
   return html`
     <div class="task-head">
       <h1 tabindex="-1" class="clamp3"><${Text} value=${task.title || T.tasksView.untitled} /></h1>
       ${erased ? html`<span class="pill calm">${T.task.erasedPill}</span>` : html`<${Pill} value=${task.status} />`}
-      ${task.live && (waits ? html`<span class="meta">${T.task.waiting}</span>` : html`<span class="running"><span class="pulse on"></span>${T.task.live}</span>`)}
+      ${task.live && (waits ? html`<span class="meta">${T.task.waiting}</span>` : html`<span class="running"><span class="pulse on"></span>${T.turn.who.running}</span>`)}
     </div>
     ${erased ? html`<${Erased} receipt=${erased} />` : task.turn.who !== "nobody" && html`<${Next} turn=${task.turn} />`}
     ${task.attempt === 0 && !erased && html`<p class="note">${T.task.untouched} ${acts && task.turn.who !== "running" && T.task.startsHere}</p>`}
@@ -326,7 +319,7 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
         html`<div>
           <p class="saved"><strong class="big">${percent(saved, total)} %</strong> ${T.task.saved(number(saved), number(total))}</p>
           <div class="wide-bar">
-            <${Bar} parts=${shown.map((state) => [state, counts[state] ?? 0])} total=${total} label=${shown.map((state) => `${T.states[state]} ${number(counts[state] ?? 0)}`).join(", ")} />
+            <${Bar} parts=${shown.map((state) => [state, counts[state] ?? 0])} total=${total} label=${shown.map((state) => `${T.states[state]} ${number(counts[state] ?? 0)}`).join(T.comma)} />
           </div>
           <ul class="legend">
             ${shown.map(
@@ -402,7 +395,7 @@ function Missing({ task, items: { states, reasons }, chosen }) {
                 <${Remedy} code=${reason.error_code} action=${reason.remedy} text=${reason.remedy_text} />
                 <p class="meta">
                   <button type="button" class="quiet" title=${T.task.show} aria-pressed=${chosen === index} onClick=${() => change({ reason: chosen === index ? null : reasonKey(reason) }, { replace: true })}>
-                    ${ofTypes(reason.by_type)}<span class="visually-hidden">: ${T.task.show}</span>
+                    ${ofTypes(reason.by_type)}<span class="visually-hidden">${T.colon}${T.task.show}</span>
                   </button> · ${T.stages[reason.stage] ?? reason.stage}
                 </p>
               </div>
@@ -462,32 +455,21 @@ function FindConcept({ outline, onOpen }) {
   const [after, setAfter] = useState(-1);
   const wanted = text.trim().toLocaleLowerCase();
   const matches = wanted ? outline.concepts.filter((each) => `${each.name}\n${each.id}`.toLocaleLowerCase().includes(wanted)) : [];
-  const next = () => {
+  /** @param {Event} event */
+  const next = (event) => {
+    event.preventDefault();
     const found = matches.find((each) => each.index > after) ?? matches[0];
     if (!found) return;
     setAfter(found.index);
     onOpen(found.id, "tutorial");
   };
+  const search = (/** @type {any} */ event) => {
+    setText(event.currentTarget.value);
+    setAfter(-1);
+  };
   return html`
-    <form
-      class="find"
-      role="search"
-      onSubmit=${(/** @type {Event} */ event) => {
-        event.preventDefault();
-        next();
-      }}
-    >
-      <input
-        type="search"
-        aria-label=${T.task.find}
-        placeholder=${T.task.find}
-        maxlength="200"
-        value=${text}
-        onInput=${(/** @type {any} */ event) => {
-          setText(event.currentTarget.value);
-          setAfter(-1);
-        }}
-      />
+    <form class="find" role="search" onSubmit=${next}>
+      <input type="search" aria-label=${T.task.find} placeholder=${T.task.find} maxlength="200" value=${text} onInput=${search} />
       <button type="submit" disabled=${matches.length === 0}>${T.task.findNext}</button>
       <span class="meta" role="status">${wanted && T.task.matches(number(matches.length))}</span>
     </form>
@@ -525,7 +507,7 @@ function AttemptsChart({ attempts }) {
       ["F", T.task.failedCount, sum(each.failed) - sum(each.temporary)],
       ["outage", T.task.temporary, sum(each.temporary)],
     ];
-    const text = `${T.task.attemptNumber(each.attempt)}: ${parts.map(([, name, count]) => `${name} ${number(count)}`).join(", ")} · ${moment(from)} · ${duration((to - from) / 1000)}`;
+    const text = `${T.task.attemptNumber(each.attempt)}${T.colon}${parts.map(([, name, count]) => `${name} ${number(count)}`).join(T.comma)} · ${moment(from)} · ${duration((to - from) / 1000)}`;
     // Its numbers are counted at its end. Until then, and without a plan, it is one grey unit.
     const rest = sum(each.planned) - sum(each.saved) - sum(each.failed) || Number(!sum(each.planned));
     return { from, to, text, parts: /** @type {[string, number][]} */ ([...parts.map(([kind, , count]) => [kind, count]), ["M", rest]]) };
@@ -570,7 +552,7 @@ function AttemptEntry({ attempt, waits, session }) {
         ${attempt.tokens ? html`<span>${T.tokens(attempt.tokens)}</span>` : ""}
         ${!attempt.outcome && !waits && attempt.step ? html`<span class="meta">${T.task.steps[attempt.step] ?? attempt.step}</span>` : ""}
       </p>
-      ${Object.entries(attempt.temporary).map(([code, items]) => html`<p class="meta outage" key=${code}>${T.task.temporary} ${number(items)}: <${ReasonLine} code=${code} reason=${code} /></p>`)}
+      ${Object.entries(attempt.temporary).map(([code, items]) => html`<p class="meta outage" key=${code}>${T.task.temporary} ${number(items)}${T.colon}<${ReasonLine} code=${code} reason=${code} /></p>`)}
     </li>
   `;
 }

@@ -62,6 +62,9 @@ async function readFirst(filter, session, signal) {
   return { ...page, live: new Map(details.filter(Boolean).map((task) => [task.task_id, task])) };
 }
 
+/** Whether a recovery accepts it: something is missing, and nothing is at work. @param {TaskRow} task */
+const isHealable = (task) => !task.erased && task.status !== "completed" && task.status !== "processing";
+
 /** @param {{ query: URLSearchParams, session: Session }} props */
 export function TasksView({ query, session }) {
   const filter = filterOf(query);
@@ -95,7 +98,7 @@ export function TasksView({ query, session }) {
       ${
         session.operates &&
         filtered &&
-        data?.items.some((task) => !task.erased) &&
+        (data?.next_cursor || data?.items.some(isHealable)) &&
         html`<button type="button" onClick=${() => setHealing("all")}>
           ${data.total === 1 ? T.tasksView.onlyMatching : T.tasksView.allMatching(data.total_is_exact ? total : `≈ ${total}`)}
         </button>`
@@ -111,7 +114,7 @@ export function TasksView({ query, session }) {
         }}
       >
         <span class="pulse ${live && !error ? "on" : ""}"></span>${live ? (error ? T.tasksView.interrupted : T.tasksView.live) : T.tasksView.paused}
-        <span class="visually-hidden">: ${live ? T.tasksView.pause : T.tasksView.resume}</span>
+        <span class="visually-hidden">${T.colon}${live ? T.tasksView.pause : T.tasksView.resume}</span>
       </button>
     </div>
     ${(data ? filtered || data.total > 0 : !error) && html`<${FilterBar} query=${query} session=${session} filtered=${filtered} />`}
@@ -235,14 +238,14 @@ function FilterBar({ query, session, filtered }) {
  * }} props
  */
 function TaskList({ rows, live, users, chosen, toggle, choose }) {
-  const eligible = rows.filter((task) => !task.erased);
+  const eligible = rows.filter(isHealable);
   const every = chosen !== null && chosen.size > 0 && eligible.every((task) => chosen.has(task.task_id));
   return html`
     <div class="tasks-head">
       ${
         chosen &&
         html`<label class="check" title=${T.tasksView.selectPage}>
-          <input type="checkbox" aria-label=${T.tasksView.selectPage} checked=${every} onChange=${() => choose(every ? new Set() : new Set(eligible.map((task) => task.task_id)))} />
+          <input type="checkbox" disabled=${!eligible.length} aria-label=${T.tasksView.selectPage} checked=${every} onChange=${() => choose(every ? new Set() : new Set(eligible.map((task) => task.task_id)))} />
           <span class="narrow-only" aria-hidden="true">${T.tasksView.selectPage}</span>
         </label>`
       }
@@ -258,7 +261,7 @@ function TaskList({ rows, live, users, chosen, toggle, choose }) {
           ${
             chosen &&
             html`<label class="check">
-              <input type="checkbox" disabled=${task.erased} aria-label=${T.tasksView.selectOne(title.slice(0, 200))} checked=${chosen.has(task.task_id)} onChange=${() => toggle(task.task_id)} />
+              <input type="checkbox" disabled=${!isHealable(task)} aria-label=${T.tasksView.selectOne(title.slice(0, 200))} checked=${chosen.has(task.task_id)} onChange=${() => toggle(task.task_id)} />
             </label>`
           }
           <div class="task-card">

@@ -32,8 +32,10 @@ export const en = {
   all: "all",
   none: "–",
   justNow: "just now",
-  /** @param {string} time @param {string} text */
-  inTime: (time, text) => `${time}: ${text}`,
+  // Between a name and its text, the entries of a list, and two sentences.
+  colon: ": ",
+  comma: ", ",
+  stop: ". ",
   /** @param {number} s */
   seconds: (s) => `${s} s`,
   /** @param {number} m @param {number} s */
@@ -245,7 +247,7 @@ export const en = {
     cause: "cause",
     open: "Go to…",
     heading: "Go to",
-    help: "A view, a status, a task's title or id, a recovery",
+    help: "A view, a status, a task or a recovery",
     view: "view",
     action: "of this page",
     filter: "tasks",
@@ -307,7 +309,6 @@ export const en = {
   task: {
     /** @param {string} saved @param {string} total */
     saved: (saved, total) => `${saved} of ${total} items saved`,
-    live: "Running",
     waiting: "waiting",
     /** @param {string} count */
     retry: (count) => `Retry missing (${count})`,
@@ -418,14 +419,13 @@ export const en = {
     regenerateHeading: "Regenerate saved content",
     preview: "Preview",
     previewing: "Calculating the preview…",
-    fromStaging: "saved from staging",
-    toGenerate: "generated",
+    fromStaging: "to save from staging",
+    toGenerate: "to generate",
     aboutTokens: "tokens, about",
     /** @param {number} count @returns {string} */
     aboutMinutes: (count) => (count === 1 ? "minute, about" : "minutes, about"),
     /** @param {number} count @returns {string} */
     tasksCount: (count) => (count === 1 ? "task" : "tasks"),
-    noEstimate: "–",
     free: "none",
     /** @type {Record<string, string>} */
     basis: {
@@ -485,7 +485,7 @@ export const en = {
     first: "First seen",
     last: "Last seen",
     /** @param {number} hours */
-    overTime: (hours) => (hours === 1 ? "Failed items by hour" : `Failed items by ${hours} hours`),
+    overTime: (hours) => (hours === 1 ? "Failed items per hour" : `Failed items per ${hours} hours`),
     still: "still missing",
     healed: "healed",
     period: "Period",
@@ -547,7 +547,7 @@ export const en = {
     /** @type {Record<string, string>} */
     results: { recovered: "recovered", still_failing: "still failing", refused: "refused", running: "running", waiting: "waiting" },
     /** @param {string} done @param {string} total */
-    progress: (done, total) => `${done} of ${total} ${total === "1" ? "task" : "tasks"} done`,
+    progress: (done, total) => `${done} of ${total} ${total === "1" ? "task" : "tasks"} ended`,
     /** @param {string} actual @param {string} limit */
     rate: (actual, limit) => `${actual} of ${limit} tasks per minute`,
     rateLabel: "Rate",
@@ -579,12 +579,12 @@ export const en = {
     allResults: "all",
     noTasks: "No task has this result.",
     isCanary: "canary",
-    regenerates: "Regenerates saved items.",
+    regenerates: "regenerates saved items",
     vanished: "This recovery does not exist, or you have no access to it.",
     all: "All recoveries",
     stopReason: "Reason for the stop",
     /** A sentence in the place of the recorded reason. @type {(reason: string) => string | null} */
-    stopText: (reason) => /^.* in the same failure group(?= \w+: )/.exec(reason)?.[0].concat(".") ?? null,
+    stopText: (reason) => `${/^.* in the same failure group(?= \w+: )/.exec(reason)?.[0] ?? reason}.`,
   },
 
   health: {
@@ -626,8 +626,8 @@ export const en = {
     /** @param {string} slots */
     slots: (slots) => `Slots for batches: ${slots}.`,
     lastDay: "The last 24 hours",
-    itemsByHour: "Items by hour",
-    tokensByHour: "Tokens by hour",
+    itemsByHour: "Items per hour",
+    tokensByHour: "Tokens per hour",
     waitingByHour: "Waiting attempts, most at once",
     atWorkByHour: "Attempts at work, most at once",
     stuck: "Stuck tasks",

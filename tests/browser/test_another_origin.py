@@ -54,6 +54,9 @@ def origin() -> Iterator[str]:
     """The origin of the product's pages."""
 
     def page(request: Request) -> Reply:
+        if request.path == "/markdown-it.js":
+            script = REPOSITORY / "console/vendor/markdown-it.js"
+            return Reply(body=script.read_bytes(), headers={"Content-Type": "text/javascript"})
         return Reply(body=PAGES.get(request.path, "").encode(), headers={"Content-Type": "text/html"})
 
     with HttpServer(page) as server:
@@ -89,6 +92,7 @@ def test_the_page_of_the_document_fills_itself(
 ) -> None:
     ids = concept_ids(3, "r-2")
     bundle = bundle_of(ids, roadmap_id="r-2", task_id="t-2")
+    bundle["content"][0]["tutorial"]["markdown"] += "\n\n<img src=x onerror='window.owned = true'>\n"
     load_bundle(read_bundle(bundle), target.engine, target.bucket, Deadline.after(600))
     quiz = bundle["content"][0]["quiz"]
     with target.engine.begin() as connection:  # the product has saved one item, which no event announces
@@ -114,6 +118,8 @@ def test_the_page_of_the_document_fills_itself(
     assert page.locator("#lessons button:enabled").count() == 3 * len(ContentType)
     page.locator("#lessons button").first.click()
     expect(page.locator("#lesson")).to_contain_text("an emoji 🙂")
+    expect(page.locator("#lesson > h1")).to_have_count(1)
+    assert page.evaluate("window.owned") is None, "HTML in a lesson stays text"
     expect(page.locator("#note")).to_be_empty()
 
 

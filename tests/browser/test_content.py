@@ -159,6 +159,10 @@ DRAW = """async text => {
         ("[^1]: a footnote", "[^1]: a footnote"),
         ("[^1]: word", "[^1]: word"),
         ("- [ ] a box", "[ ] a box"),
+        ("$a_1 * b_2 * c$ and $5,\\,x$", "<p><code>$a_1 * b_2 * c$</code> and <code>$5,\\,x$</code></p>"),
+        ("for $5 and $6, or $7-$8 *or* \\$9$", "<p>for $5 and $6, or $7-$8 <em>or</em> $9$</p>"),
+        ("It is\n$$\na \\\\ b\n- c\n$$\nso", "<code>$$\na \\\\ b\n- c\n$$</code></pre><p>so</p>"),
+        ("$$x$$ of\n\n$$ no end\n\n- a", "<p><code>$$x$$</code> of</p><p>$$ no end</p><ul>"),
     ],
 )
 def test_a_lesson_is_drawn_as_commonmark_with_tables(console: Console, text: str, drawn: str) -> None:
@@ -180,7 +184,7 @@ MEASURE = """async ([units, kilobytes]) => {
         return performance.now() - began;
     });
 }"""
-SPECIAL = [*'[]!()*_~`#>-+=|\\<&:.\n 1"a']
+SPECIAL = [*'[]!()*_~`#>-+=|\\<&:.\n 1"a$']
 PROSE = ["A sensor measures the world. Its values are *numbers*, and `code` reads them.\n\n"]
 
 

@@ -26,7 +26,7 @@ def test_failures_of_a_day_and_of_a_week_are_a_chart_with_axis_unit_and_text(con
     history = {"since": now.isoformat(), "hours": hours, "healed": []}
     page.route("**/failure-hours*", lambda route: route.fulfill(json=history))
     console.open("/failures")
-    name = re.compile("^Failed items by hour: .*: healed 8; .*still missing 3, healed 2")
+    name = re.compile("^Failed items per hour: .*: healed 8; .*still missing 3, healed 2")
     chart = page.get_by_role("img", name=name)
     expect(chart).to_have_count(1)
     expect(chart.locator("g")).to_have_count(24)
@@ -34,7 +34,7 @@ def test_failures_of_a_day_and_of_a_week_are_a_chart_with_axis_unit_and_text(con
     expect(page.locator(".chart .most")).to_have_text("8")
     expect(page.locator(".chart time")).to_have_count(2)
     page.get_by_role("button", name="7 days").click()
-    expect(page.locator(".chart")).to_contain_text("Failed items by 6 hours")
+    expect(page.locator(".chart")).to_contain_text("Failed items per 6 hours")
 
 
 def test_the_last_day_on_health_is_charts_with_axis_unit_hover_and_text(console: Console) -> None:
@@ -47,8 +47,8 @@ def test_the_last_day_on_health_is_charts_with_axis_unit_hover_and_text(console:
     page.route("**/health/hours", lambda route: route.fulfill(json={"hours": hours}))
     console.open("/health")
     for name, most, first in (
-        ("Items by hour", "1,240", "saved 1,200, failed 40"),
-        ("Tokens by hour", "90,000", "Tokens 90,000"),
+        ("Items per hour", "1,240", "saved 1,200, failed 40"),
+        ("Tokens per hour", "90,000", "Tokens 90,000"),
         ("Waiting attempts, most at once", "7", "Attempts in the queue 7"),
         ("Attempts at work, most at once", "3", "Attempts at work 3"),
     ):

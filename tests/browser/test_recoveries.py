@@ -22,14 +22,15 @@ def test_a_recovery_shows_its_progress_over_time_and_an_estimate_only_of_what_wa
 ) -> None:
     """Regression: after one of twenty tasks, the rest took "about 23 min 4 s", and then 32 minutes."""
     begin = datetime.now(UTC) - timedelta(hours=1)
-    ended = [((begin + timedelta(minutes=5 * k * k)).isoformat(), k) for k in range(1, 4)]
+    ended = [((begin + timedelta(minutes=k)).isoformat(), 1 + n) for n, k in enumerate((5, 20, 20))]
     progress = {"ended": ended, "least_seconds": least, "most_seconds": most}
     path = f"/recoveries/{api.recoveries['running']}"
     console.alter(f"**{path}", lambda body: body.update(started_at=begin.isoformat(), progress=progress))
     console.open(path)
     chart = console.page.get_by_role("img", name=re.compile("^Ended tasks: .* 1 of 20 .* 3 of 20 "))
     expect(chart).to_be_visible()
-    expect(chart.locator("g title").last).to_contain_text("3 of 20 tasks done")
+    expect(chart.locator("g title").last).to_contain_text("3 of 20 tasks ended")
+    expect(chart.locator("rect.state-S").last).to_be_visible()  # two tasks ended at once
     fact = console.page.locator(".facts > div", has_text="Remaining, about")
     expect(fact.locator("dd")).to_contain_text(remaining)
 

@@ -156,7 +156,7 @@ def test_a_recovery_that_regenerated_is_undone_with_a_report(console: Console, a
     api.send("POST", "/tasks/to-undo/retry", **query)  # changed since the recovery
     api.play("to-undo")
     console.open(f"/recoveries/{recovery_id}")
-    expect(page.locator(".facts")).to_contain_text("Regenerates saved items.")
+    expect(page.locator(".facts")).to_contain_text("regenerates saved items ·")
     expect(page.locator(".facts")).to_contain_text("content type: quiz")
     page.get_by_role("button", name="Undo…").click()
     expect(page.get_by_role("dialog")).to_contain_text("An item that was changed since is left alone.")

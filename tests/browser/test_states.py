@@ -526,6 +526,11 @@ def test_the_palette_keeps_its_height_and_has_the_actions_of_the_page(console: C
 
 def test_selected_tasks_are_retried_after_a_preview_with_a_reason(console: Console, api: RealApi) -> None:
     page = console.page
+    for status in ("completed", "processing"):
+        console.open(f"/tasks?status={status}")
+        expect(page.locator(f".task .{'good' if status == 'completed' else 'busy'}").first).to_be_visible()
+        expect(page.locator(".tasks input:enabled")).to_have_count(0)
+        expect(page.get_by_role("button", name=re.compile("^Heal "))).to_have_count(0)
     console.open("/tasks?q=broken-4")
     boxes = page.locator(".task input[type=checkbox]")
     boxes.nth(0).check()
@@ -534,7 +539,7 @@ def test_selected_tasks_are_retried_after_a_preview_with_a_reason(console: Conso
     assert console.axe() == []
     page.get_by_role("button", name="Heal 2 selected").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog.locator(".tiles")).to_contain_text(f"generated{2 * TYPES}")
+    expect(dialog.locator(".tiles")).to_contain_text(f"to generate{2 * TYPES}")
     dialog.get_by_role("button", name="Start the recovery").click()
     expect(dialog).to_contain_text("Give a reason")
     dialog.get_by_label("Reason").fill("two of the outage")

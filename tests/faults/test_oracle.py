@@ -181,17 +181,13 @@ def two_live(log: Log, bucket: Bucket) -> None:
     log.live |= {"arn:1": 1, "arn:2": 2}
 
 
-def intruded(log: Log, bucket: Bucket) -> None:
-    log.intrusions += [("retry", "refused"), ("status", "200")]
-
-
 def generated_for_nothing(log: Log, bucket: Bucket) -> None:
     log.generated.append((IDS[0], "quiz"))
 
 
 @pytest.mark.parametrize(
     ("invariant", "event"),
-    [("I1", forgotten), ("I5", two_live), ("I6", intruded), ("I7", generated_for_nothing)],
+    [("I1", forgotten), ("I5", two_live), ("I7", generated_for_nothing)],
 )
 def test_an_invalid_event_in_the_log_is_detected(
     partial: Watched, invariant: str, event: Callable[[Log, Bucket], None]
@@ -230,7 +226,7 @@ def recovered(database_url: str) -> Iterator[World]:
     world.services.settings = Settings(SETTINGS | {"EVENT_BUS": "bus"})
     world.pipeline.stage(Item(IDS[0], ContentType.QUIZ), b"{")
     world.run_to_its_end(world.start_by_hand())
-    world.recover(canary=0, budget=None)
+    world.recover()
     for run in world.runs:
         if run.running:
             world.run_to_its_end(run)

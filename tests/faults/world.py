@@ -4,7 +4,6 @@ The state machine is a model (`tests/support/machine_model.py`), emulated from d
 the database, the bucket and the faults at a COMMIT are real.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -178,14 +177,13 @@ class World:
                 return error.code
         return "done"
 
-    def advance(self, run: Run, strike: Strike | None = None, *, again: bool = True) -> str:
-        """Advance an execution by one state; return how it first ended. After a crash, the state is retried
-        or fails.
+    def advance(self, run: Run) -> str:
+        """Advance an execution by one state; return how it first ended. After a crash, the state is retried.
 
         If it fails, the error is caught as in the state machine, or ends the execution.
         """
-        ended = last = self.attempt(lambda: self._step(run), strike)
-        if ended == "died" and again:
+        ended = last = self.attempt(lambda: self._step(run))
+        if ended == "died":
             last = self.attempt(lambda: self._step(run))
         if last != "done":
             name = "Runtime.ExitError" if last == "died" else last
@@ -237,17 +235,14 @@ class World:
 
     # Recoveries.
 
-    def recover(self, canary: int, budget: int | None) -> None:
-        """An operator creates a recovery of the task and of another one that may be deleted, which starts
-        them.
-        """
+    def recover(self) -> None:
+        """An operator creates a recovery, which starts the task and another one."""
         request = RecoveryRequest(
             filter=RecoveryFilter(task_ids=[self.task_id, DELETED]),
             reason="why",
             rate_per_minute=100_000,
             concurrency=2,
-            token_budget=budget,
-            canary=canary,
+            canary=0,
             breaker=0,
         )
         create(self.services, request, "operator:op", self.deadline())
@@ -313,55 +308,11 @@ class World:
             c=concept_id,
         )
 
-    def publish(self, concept_id: str) -> bool:
-        """The product writes the next version of an existing tutorial itself, the text first."""
-        versions = self.tutorials(concept_id)
-        if not versions:
-            return False
-        version = versions[-1]["content_version"] + 1
-        url = f"{self.pipeline.roadmap_id}/concepts/{concept_id}/v{version}.md"
-        if self.pipeline.bucket.holds(url):
-            return False
-        self.pipeline.bucket.put(url, b"the product's own")
-        parameters = {"r": self.pipeline.roadmap_id, "c": concept_id, "v": version, "u": url}
-        with self.pipeline.engine.begin() as connection:
-            for statement in PUBLISH:
-                connection.execute(text(statement), parameters)
-        return True
-
-    def remove_rows(self, concept_id: str, kind: str) -> None:
-        """The product deletes an item's rows."""
-        table, key = TABLES[kind]
-        where = f"FROM {table} WHERE roadmap_id = :r AND concept_id = :c"
-        parameters = {"r": self.pipeline.roadmap_id, "c": concept_id}
-        rows = self.pipeline.rows(f"SELECT {key} AS id {where}", **parameters)
-        self.log.removed |= {(kind, row["id"]) for row in rows}
-        self.pipeline.execute(f"DELETE {where}", **parameters)
-        self.log.removed_items.add((concept_id, kind))
-
-    def cancel(self) -> None:
-        self.pipeline.execute(
-            "UPDATE roadmap_tasks SET status = 'cancelled', error_message = 'Cancelled by the user',"
-            " completed_at = content_now() WHERE task_id = :id",
-            id=self.task_id,
-        )
-
     def delete_roadmap(self, *, deleted: bool) -> None:
         """The product soft-deletes the roadmap, or restores it."""
         self.pipeline.execute(
             "UPDATE roadmap_metadata SET deleted_at = CASE WHEN :deleted THEN now() END"
             " WHERE roadmap_id = :id",
             deleted=deleted,
-            id=self.pipeline.roadmap_id,
-        )
-
-    def change_framework(self, change: Callable[[dict[str, Any]], None]) -> None:
-        """The product changes `framework_data` under a lock on its row."""
-        framework = self.pipeline.framework()
-        change(framework)
-        self.log.framework = framework
-        self.pipeline.execute(
-            "UPDATE roadmap_metadata SET framework_data = CAST(:f AS json) WHERE roadmap_id = :id",
-            f=json.dumps(framework),
             id=self.pipeline.roadmap_id,
         )

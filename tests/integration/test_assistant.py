@@ -391,7 +391,7 @@ from roadmap_content.client.http import HttpAnswer
 from tests.unit.conftest import stand_in
 class Api:
     def send(self, *_, **__):
-        return HttpAnswer(200, {"user_id": "op", "roles": ["operator"], "expires_at": None})
+        return HttpAnswer(200, {"user_id": "op", "roles": ["operator"]})
 stand_in(Api(), setattr)
 sys.argv = ["roadmap", "mcp"]
 sys.exit(main.run())

@@ -203,7 +203,7 @@ def assert_allowed(token: str) -> None:
     assert answer["principalId"] == "user-1"
     context = answer["context"]
     assert (context["user_id"], context["roles"]) == ("user-1", "owner")
-    assert context.keys() == {"user_id", "roles", "expires_at"}
+    assert context.keys() == {"user_id", "roles"}
     (statement,) = answer["policyDocument"]["Statement"]
     assert statement["Effect"] == "Allow"
     assert statement["Resource"] == "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/prod/*"

@@ -311,6 +311,19 @@ def test_an_attempt_without_a_recorded_end_ends_at_the_next_claim_and_is_counted
     assert first["failed"] == failed
 
 
+def test_an_attempt_that_ends_as_the_one_before_it_has_an_end(pipeline: Pipeline) -> None:
+    """The product has cancelled each of them, so that the second end changes nothing in the task's row."""
+    loaded(pipeline)
+    for attempt in (1, 2):
+        assert pipeline.retry().attempt == attempt
+        pipeline.execute("UPDATE roadmap_tasks SET status = 'cancelled', completed_at = content_now()")
+        pipeline.execute("UPDATE content_queue SET admitted_at = admitted_at - interval '2 minutes'")
+        pipeline.sweep()
+        (recorded,) = pipeline.rows("SELECT * FROM content_attempts WHERE attempt = :a", a=attempt)
+        assert (recorded["step"], recorded["outcome"]) == ("ended", "cancelled")
+        assert recorded["failed"] is not None
+
+
 @pytest.mark.parametrize("attempt", [1, None])
 def test_a_plan_delivered_after_the_end_of_its_attempt_plans_nothing(
     pipeline: Pipeline, attempt: int | None

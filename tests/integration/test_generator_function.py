@@ -133,7 +133,7 @@ def test_without_a_language_the_event_has_texts_of_the_course(
     # The content of this system, in a perhaps wrong language, is not the example while there is another.
     pipeline.execute("DELETE FROM quiz_metadata WHERE concept_id = :c", c=BAD)
     pipeline.bucket.delete(staged_key(pipeline.roadmap_id, Item(BAD, ContentType.QUIZ)))
-    pipeline.execute("DELETE FROM content_origins WHERE concept_id = :c", c=GOOD)
+    pipeline.execute("UPDATE content_origins SET generator = 'product' WHERE concept_id = :c", c=GOOD)
     pipeline.execute(
         "UPDATE tutorial_metadata SET title = 'T', summary = :lines WHERE concept_id = :c",
         c=GOOD, lines=storable,

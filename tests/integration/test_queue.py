@@ -20,7 +20,7 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.state.failures.failures import record_failures
 from roadmap_content.state.queue import queue
 from roadmap_content.state.queue.admission import admit_waiting, start_admitted
-from roadmap_content.state.queue.capacity import Work, lock_capacity, queue_by_key
+from roadmap_content.state.queue.capacity import Work, lock_capacity
 from roadmap_content.state.queue.order import granted_batches
 from roadmap_content.state.queue.place import read_place
 from roadmap_content.state.queue.queue import RECENT_MINUTES
@@ -439,16 +439,6 @@ def test_the_place_above_the_slots_is_one_that_others_may_pass(waiting: Queue, p
     assert waiting.admit() == many[:2]
     found = place(pipeline, many[2])
     assert (found.position, found.at_least) == (1, True), "others without work may come before it"
-
-
-def test_the_queue_shows_the_attempts_of_a_paused_recovery(waiting: Queue, pipeline: Pipeline) -> None:
-    """Regression: their class has no counter of its own, and they were left out."""
-    waiting.stop()
-    waiting.enter("a", queue_class=BULK)
-    with pipeline.services.engine.begin() as connection:
-        queue.hold_attempts(connection, "user:u")
-        (shown,) = queue_by_key(connection, 10)
-    assert (shown.queue_class, shown.queue_key, shown.waiting) == ("bulk_paused", "user:a", 1)
 
 
 @pytest.mark.parametrize(

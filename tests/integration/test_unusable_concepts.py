@@ -57,6 +57,7 @@ def test_the_other_concepts_are_saved_and_the_task_names_the_place(
     assert PLACE in place
     assert status["progress"]["quiz"]["total"] == 29
     assert status["actions"]["retry"] is False
+    assert status["turn"]["who"] == "person"
     for query in ({}, {"dry_run": "true"}):
         reply = ask("POST", "/tasks/t-1/retry", {"user_id": USER} | query)
         assert (reply.status, reply.body["error"]) == (409, "InvalidFramework")

@@ -138,6 +138,8 @@ def test_a_cancel_answers_what_was_done_when_the_execution_cannot_be_stopped(
         monkeypatch.setattr(pipeline.executions, "stop", lambda arn: arn == answer.execution_arn)
         again = cancel_task(pipeline.services, "t-1", USER, deadline(), f"user:{USER}", None)
         assert again.stopped_execution == answer.execution_arn
+        events = adopted.rows("SELECT detail_type FROM content_events WHERE detail_type LIKE '%Cancelled'")
+        assert len(events) == 1
 
 
 def test_completed_and_unknown_tasks_cannot_be_cancelled(pipeline: Pipeline, adopted: Product) -> None:

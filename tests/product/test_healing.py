@@ -118,6 +118,17 @@ def test_drift_of_concept_metadata_is_repaired(pipeline: Pipeline, adopted: Prod
     assert untouched <= set(adopted.everything()["concept_metadata"])
 
 
+def test_the_row_of_a_concept_of_another_roadmap_is_not_changed(pipeline: Pipeline, adopted: Product) -> None:
+    """Two roadmaps may have a concept with the same id; its row belongs to one."""
+    report_s_state(adopted, "ids empty")
+    adopted.roadmap("r-2", ["r-2:c-1"])
+    adopted.execute("UPDATE concept_metadata SET roadmap_id = 'r-2' WHERE concept_id = 'r-1:c-1'")
+    read = "SELECT * FROM concept_metadata WHERE concept_id = 'r-1:c-1'"
+    before = adopted.rows(read)
+    heal(pipeline.services)
+    assert adopted.rows(read) == before
+
+
 def test_missing_items_are_failed_in_concept_metadata_without_an_id(
     pipeline: Pipeline, adopted: Product
 ) -> None:

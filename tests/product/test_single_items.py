@@ -8,14 +8,16 @@ from migrations import use_time_zone
 from roadmap_content.api.preview import preview_retry
 from roadmap_content.content.product import PRODUCT_TYPES
 from roadmap_content.content.registry import CONTENT_KINDS
+from roadmap_content.content.rows import current_revisions
 from roadmap_content.contracts.errors import ItemNotFoundError, TransientError
 from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.storage.staging import Staging
 from roadmap_content.runs.steps.save import save_batch
 from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.scope import Scope
 from tests.product.product import EVERY_FORM, NOW, Product
 from tests.product.running import blocks_of, deadline, heal, planned, retry, sweep
-from tests.support.factories import TYPES, USER, concepts_of
+from tests.support.factories import TYPES, USER, concepts_of, quiz
 from tests.support.generators import FakeModel
 from tests.support.machine_model import Run
 from tests.support.pipeline import Pipeline
@@ -265,6 +267,32 @@ def test_a_row_that_the_product_writes_meanwhile_is_kept(
 
     assert rows_of(adopted, content_type)[-1] == theirs
     assert current_id(adopted, content_type) == theirs["row_id"]
+
+
+@pytest.mark.parametrize("of_row", [True, False])
+def test_content_under_the_id_of_the_content_that_it_replaces_gets_another_id(
+    completed: Services, adopted: Product, of_row: bool
+) -> None:
+    """The same id would not show whether the content was replaced; the row's is that of an earlier one."""
+    item = Item(CONCEPT, ContentType.QUIZ)
+
+    def revision() -> str:
+        with adopted.engine.begin() as connection:
+            return current_revisions(connection, "r-1", [item])[item]
+
+    heal(completed, scope=again(ContentType.QUIZ))
+    (row,), old = rows_of(adopted, ContentType.QUIZ), revision()
+    corrected = quiz(CONCEPT, quiz_id=row["quiz_id"] if of_row else old)
+    Staging(completed.bucket, "r-1", {item: old}).write(item, corrected)
+
+    heal(completed, scope=again(ContentType.QUIZ))
+    (failure,) = adopted.rows("SELECT error_code FROM content_failures")
+    assert failure["error_code"] == "IdTaken"
+    heal(completed, scope=again(ContentType.QUIZ))
+
+    assert revision() not in (old, row["quiz_id"])
+    (row,) = rows_of(adopted, ContentType.QUIZ)
+    assert row["questions"] == corrected["questions"]
 
 
 @pytest.mark.parametrize("form", ["create_all", "with_constraints"], indirect=True)

@@ -129,12 +129,6 @@ class Log:
     unstaged: Counter[Item] = field(default_factory=Counter)
     """How often an injected fault removed or damaged an item's staged content, or lost its answer before."""
 
-    removed: set[tuple[str, str]] = field(default_factory=set)
-    """The rows that the product deleted, by content type and id."""
-
-    removed_items: set[Item] = field(default_factory=set)
-    """The items of the deleted rows."""
-
     restored: set[Item] = field(default_factory=set)
     """The items of which a user has restored a revision."""
 
@@ -146,9 +140,6 @@ class Log:
 
     recorded: set[int] = field(default_factory=set)
     """The attempts with a recorded outcome."""
-
-    intrusions: list[tuple[str, str]] = field(default_factory=list)
-    """Requests of another user with their result: `refused`, or anything else."""
 
     delivered: list[str] = field(default_factory=list)
     """The ids of the events that the bus has received."""

@@ -144,7 +144,6 @@ class Oracle:
             accounted = set(now.items()) - missing | _items(now.failures, planned_by)
             if now.is_cancelled(planned_by):
                 continue  # what is missing was not started
-            accounted |= self._log.removed_items
             if lost := (planned & set(now.items())) - accounted:
                 yield Broken("I1", f"attempt {planned_by} planned them and lost them", _sorted(lost))
 
@@ -250,9 +249,6 @@ class Oracle:
             if before["concept_id"] in self._log.rewritten:
                 continue
             if after is None:
-                if (kind, row_id) in self._log.removed:
-                    self._log.removed.remove((kind, row_id))
-                    continue
                 if before["revision"] in replaced.get(item[0], ()) and before["concept_id"] in now.completed(
                     kind
                 ):
@@ -305,8 +301,6 @@ class Oracle:
         for table, before in self._others.items():
             if changed := set(before) ^ set(now.others[table]):
                 yield Broken("I6", f"rows of {table} that are another's changed (I8)", _sorted(changed))
-        if done := [entry for entry in self._log.intrusions if entry[1] != "refused"]:
-            yield Broken("I6", "another user was answered", tuple(done))
 
     def _i7(self, now: TaskSnapshot) -> Iterator[Broken]:
         if missing := now.missing():

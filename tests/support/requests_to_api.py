@@ -67,9 +67,7 @@ def request(
 ) -> Reply:
     """Invoke a function of the API for a user; without a user, as if the authorizer had verified no token."""
     many = {name: [value] if isinstance(value, str) else list(value) for name, value in (query or {}).items()}
-    authorizer = (
-        {} if user_id is None else {"user_id": user_id, "roles": roles, "expires_at": "2099-01-01T00:00:00Z"}
-    )
+    authorizer = {} if user_id is None else {"user_id": user_id, "roles": roles}
     if tenant is not None:
         authorizer["tenant"] = tenant
     sent = {"content-type": "application/json", **(headers or {})}

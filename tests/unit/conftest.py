@@ -55,7 +55,8 @@ def stand_in(api: Any, set_attribute: Callable[[Any, str, Any], None]) -> None:
 
     client = Client(api_url="http://api", token=str, user_id="operator", resend_seconds=20)
     set_attribute(client_http, "send", send)
-    set_attribute(Target, "named", lambda *_: SimpleNamespace(client=lambda *_, **__: client))
+    target = SimpleNamespace(client=lambda *_, **__: client, model_failures="")
+    set_attribute(Target, "named", lambda *_: target)
 
 
 @pytest.fixture

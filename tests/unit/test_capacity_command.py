@@ -17,11 +17,10 @@ CLASS = {
 CAPACITY = {
     "slots": 4,
     "tokens_per_minute": 400_000,
-    "most_grants": 10,
     "stopped": True,
     "stopped_reason": "the bill [1]",
-    "classes": [CLASS | {"grants": 5}],
-    "users": [CLASS | {"queue_key": "user:u-1", "virtual_time": 1}],
+    "classes": [CLASS],
+    "users": [CLASS | {"queue_key": "user:u-1"}],
     "changes": [],
 }  # fmt: skip
 

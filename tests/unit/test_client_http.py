@@ -88,6 +88,12 @@ def test_a_request_that_changes_data_is_sent_again_only_where_it_was_not_execute
         assert len(api.requests) == 1
 
 
+def test_an_error_without_a_message_has_its_status(ask: Ask) -> None:
+    """Regression: "HttpError: None", while the disk of the local cloud was full."""
+    with pytest.raises(ApiUnavailableError, match="500 HttpError: status 500 without a message"):
+        ask(Api(HttpAnswer(500, {"message": None})), "POST", "/tasks/t-1/retry")
+
+
 ONLY_ONCE = {
     "retry_task": "a regeneration would be paid for twice",
     "create_recovery": "two recoveries pay twice",
@@ -164,6 +170,22 @@ def test_a_token_that_is_no_function_is_refused_at_once() -> None:
 def test_a_request_without_a_user_is_refused_before_it_is_sent() -> None:
     with pytest.raises(InvalidRequestError, match="needs a user"):
         Client(api_url="http://api", token=str).status("t-1")
+
+
+def test_a_revision_that_a_retry_names_is_sent_also_without_an_instruction(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The API refuses it. Without it, any content would be replaced."""
+    sent: list[bytes | None] = []
+
+    def send(_method: str, _url: str, _token: str, body: bytes | None) -> HttpAnswer:
+        sent.append(body)
+        return HttpAnswer(422, {"error": "InvalidRequest", "message": "add an instruction"})
+
+    monkeypatch.setattr(client_http, "send", send)
+    with pytest.raises(ApiRefusedError):
+        Client(api_url="", token=str).retry("t-1", "u-1", regenerate=True, revision="r-1")
+    assert sent == [b'{"revision": "r-1"}']
 
 
 @pytest.mark.parametrize("ended", [LOST, KeyboardInterrupt()], ids=["no response", "Ctrl-C"])

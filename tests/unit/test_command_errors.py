@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from unittest.mock import Mock
 import boto3
 import pytest
 import typer
-from botocore.exceptions import EndpointConnectionError, NoCredentialsError, NoRegionError
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, NoRegionError
 from sqlalchemy.exc import InterfaceError
 from typer.testing import CliRunner
 
@@ -57,7 +58,12 @@ from tests.support.openapi import example
         (ServerError("initdb: no space left\nsecond line"), 3, "no space left"),
         (InterfaceError("SELECT 1", {}, OSError("refused\nBackground")), 3, "refused"),
         (OSError(28, "No space left on device", "/data"), 3, "No space left on device: '/data'"),
-        (subprocess.CalledProcessError(1, ["pip", "install"]), 3, "pip"),
+        (client_http.ApiRefusedError(401, "HttpError", "Unauthorized"), 2, "set a new ROADMAP_TOKEN"),
+        (
+            ClientError({"Error": {"Code": "ExpiredToken", "Message": "is expired"}}, "DescribeStacks"),
+            2,
+            "is expired. Sign in again",
+        ),
         (NoRegionError(), 2, "You must specify a region. Set AWS_DEFAULT_REGION."),
         (NoCredentialsError(), 2, "Unable to locate credentials. Set AWS_PROFILE, or sign in with: aws"),
         (EndpointConnectionError(endpoint_url="https://states"), 3, "https://states"),
@@ -252,6 +258,40 @@ def test_ctrl_c_says_what_goes_on(
     ended = CliRunner().invoke(app, command, input=json.dumps(bundle_of(["a"])))
     assert ended.exit_code == 130
     assert words in ended.stderr
+
+
+@pytest.mark.parametrize("redirection", [">/dev/full", ">&-"])
+def test_an_output_that_cannot_be_written_is_no_defect(redirection: str) -> None:
+    """Regression: a traceback, and the exit code that means missing items."""
+    for options in ("--version", "findings --json tools/roadmap_command/sample/roadmap.json"):
+        program = "from roadmap_command.entry import main; main()"
+        command = f"exec {sys.executable} -c '{program}' {options} {redirection}"
+        done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True)
+        assert "Traceback" not in done.stderr
+        assert done.returncode == (3 if "full" in redirection else 0)
+
+
+@pytest.mark.parametrize(
+    ("command", "fault"),
+    [
+        ("status t-1 --stack ''", "has no name"),
+        ("reconcile --accept-loss ' '", "needs a reason"),
+        ("recoveries --result refused", "needs a RECOVERY_ID"),
+        ("doctor --product-migration pyproject.toml --database nonsense", "is not a URL"),
+    ],
+)
+def test_what_a_variable_that_is_not_set_leaves_is_refused(
+    command: str, fault: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["roadmap", *shlex.split(command)])
+    assert run() == 2
+    assert fault in capsys.readouterr().err
+
+
+def test_an_id_that_is_not_found_leads_to_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), errors_in_one_line():
+        raise client_http.ApiRefusedError(404, "TaskNotFound", "there is no task 'nosuch'")
+    assert re.search(r"no task 'nosuch'; list them with: \S+ tasks$", capsys.readouterr().err)
 
 
 def test_a_defect_keeps_its_traceback() -> None:

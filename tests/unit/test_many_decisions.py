@@ -20,7 +20,7 @@ from roadmap_content.api.pages import (
     encode_cursor,
 )
 from roadmap_content.api.task_list import item_totals
-from roadmap_content.capabilities.automatic_attempts.plans import FIRST_PAUSE, pause_before
+from roadmap_content.capabilities.automatic_attempts.plans import FIRST_PAUSE, LONGEST_PAUSE, pause_before
 from roadmap_content.capabilities.recoveries.decisions import (
     BURST,
     FINAL_STATES,
@@ -290,6 +290,7 @@ def test_automatic_attempts_pause_longer_each_time_and_end() -> None:
     assert pauses(automatic, automatic, Cause.RETRY, same=True) is None
     assert pauses(automatic, automatic, Cause.RETRY, same=True, saved=1) is not None
     assert pauses(Cause.FIRST_RUN, limit=0) is None
+    assert pauses(*[automatic] * 1_000, limit=1_001) == LONGEST_PAUSE
     permanent = group_failures([failure(1), failure(2, transient=False)])
     assert pause_before([Cause.RETRY], [0], permanent, False, 3) is None
 

@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from local_stack.errors import RefusedError
+from roadmap_content.client.http import ApiRefusedError
 from tests.support.openapi import example
 from tests.unit.conftest import Api, Roadmap
 
@@ -37,6 +38,17 @@ def test_a_recovery_is_followed_in_whole_lines(roadmap: Roadmap) -> None:
     api = Api(example("RecoveryPreview"), ended)
     result = roadmap(api, "heal", "--reason", "why", "--yes")
     assert result.stderr.endswith("40/40 ended: 0 running, 8 recovered, 31 still failing, 1 refused\n")
+
+
+@pytest.mark.parametrize(("options", "is_named"), [((), True), (("--status", "cancelled"), False)])
+def test_a_filter_that_selects_no_task_leads_to_the_list(
+    options: tuple[str, ...], is_named: bool, roadmap: Roadmap
+) -> None:
+    """Regression: `--status cancelled` was told to select the status `cancelled`."""
+    api = Api({"error": "NothingMatches", "message": "the filter selects no task"}, status=422)
+    with pytest.raises(ApiRefusedError, match=r"list them with: .* tasks") as refused:
+        roadmap(api, "heal", "--reason", "why", *options)
+    assert ("--status cancelled" in str(refused.value)) is is_named
 
 
 @pytest.mark.parametrize("arguments", [(), ("t-1", "--recovery", "rec-1")], ids=["neither", "both"])

@@ -15,7 +15,7 @@ from roadmap_command import main, terminal, views
 from roadmap_command.interface import output
 from roadmap_command.terminal import Terminal
 from roadmap_content.client.http import HttpAnswer
-from roadmap_content.contracts.api.tasks import TaskStatus
+from roadmap_content.contracts.api.tasks import Progress, TaskStatus
 from roadmap_content.contracts.api.turn import Turn
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.contracts.states import Who
@@ -74,13 +74,16 @@ def test_a_list_shows_any_title_and_reason(roadmap: Roadmap, command: tuple[str,
     assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(shown)
 
 
-def test_long_work_is_not_silent_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_is_followed_in_a_pipe_says_what_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: the first run of the demonstration was silent for 21 seconds."""
     lines = SimpleQueue[str]()
     monkeypatch.setattr(terminal, "SILENT_SECONDS", 0.01)
-    console = Terminal()
-    monkeypatch.setattr(console, "print", lines.put)
-    with console.working("building"):
-        assert lines.get(timeout=5).startswith("building: ")
+    monkeypatch.setattr(Terminal, "print", lambda _, line: lines.put(line))
+    progress = Progress(total=30, saved=20, missing=10, generated=0)
+    with views.bars(Terminal()) as shown:
+        shown.show(STATUS.model_copy(update={"progress": dict.fromkeys(ContentType, progress)}))
+        while not lines.get(timeout=30).startswith("60 of 90 items are saved: "):
+            pass
 
 
 @pytest.mark.parametrize(("no_color", "codes"), [("1", 0), ("", 2)])

@@ -88,6 +88,9 @@ class Cloud:
                 # Usually another process took the port meanwhile. A retry is cheap.
                 if not attempts_left:
                     raise
+            except BaseException:  # also Ctrl-C
+                cloud.stop()
+                raise
             else:
                 break
         return cloud
@@ -204,7 +207,6 @@ class Cloud:
             return self._answers() or has_ended(self.process)
 
         if not becomes_true(answers_or_is_over, _DEADLINE_SECONDS):
-            self.stop()
             raise CloudError(f"no answer within {_DEADLINE_SECONDS:.0f} s; {self._last_words()}")
         if has_ended(self.process):
             raise CloudExitedError(self._last_words())

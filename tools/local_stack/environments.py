@@ -5,20 +5,18 @@ each pins botocore. `runtime` has only the packages of the Lambda runtime, so th
 in the layer is also missing here.
 """
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Literal
 
 from .builds import LOCAL, REPOSITORY, build_once, fingerprint
+from .processes import build
 
 INSTALL = ("install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes")
 """Pip's command for a lock file. The file is complete, so pip must not resolve (see the Makefile)."""
 
 _COMPILED = ("cloud", "runtime")
 """Environments in which functions run. In the others, Python compiles only the modules that are imported."""
-
-_STDERR = 2  # standard output may be a document: `--json`
 
 Environment = Literal["checks", "cloud", "runtime", "sam"]
 
@@ -30,13 +28,13 @@ def environment_python(name: Environment, base: Path | None = None) -> Path:
     """
     lock = REPOSITORY / "requirements" / f"{name}.txt"
 
-    def build(directory: Path) -> None:
+    def create(directory: Path) -> None:
         # Without its own pip: the current environment's pip installs the packages.
-        subprocess.run([base or sys.executable, "-m", "venv", "--without-pip", directory], check=True)
+        build(base or sys.executable, "-m", "venv", "--without-pip", directory)
         pip = (sys.executable, "-m", "pip", "--python", directory / "bin/python")
         install = INSTALL if name in _COMPILED else (*INSTALL, "--no-compile")
-        subprocess.run([*pip, *install, "--requirement", lock], check=True)
-        subprocess.run([*pip, "check", "--quiet"], check=True, stdout=_STDERR)
+        build(*pip, *install, "--requirement", lock)
+        build(*pip, "check", "--quiet")
 
     made_from = fingerprint(lock) if base is None else fingerprint(lock, str(base))
-    return build_once(LOCAL / "environments" / f"{name}-{made_from}", build) / "bin/python"
+    return build_once(LOCAL / "environments" / f"{name}-{made_from}", create) / "bin/python"

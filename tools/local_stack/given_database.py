@@ -41,7 +41,7 @@ _FORM = "its form is postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 
 
 class InvalidDatabaseUrlError(PermanentError, code="InvalidDatabaseUrl"):
-    """The value of `DATABASE_URL` cannot be used."""
+    """A database's URL cannot be used."""
 
 
 class NotPermittedError(PermanentError, code="NotPermitted"):
@@ -87,16 +87,19 @@ def given_server() -> str | None:
         InvalidDatabaseUrlError: it cannot be used.
     """
     given = os.environ.get("DATABASE_URL")
-    if not given:
-        return None
+    return checked_url(given, "DATABASE_URL") if given else None
+
+
+def checked_url(given: str, name: str) -> str:
+    """A database's URL, for our driver. Raises InvalidDatabaseUrlError: what `name` has cannot be used."""
     try:
         url = make_url(given)
     except (ArgumentError, ValueError) as error:
-        raise InvalidDatabaseUrlError(f"DATABASE_URL is not a URL; {_FORM}") from error
+        raise InvalidDatabaseUrlError(f"{name} is not a URL; {_FORM}") from error
     if not url.drivername.startswith("postgres"):
-        raise InvalidDatabaseUrlError(f"DATABASE_URL is not a URL of PostgreSQL; {_FORM}")
+        raise InvalidDatabaseUrlError(f"{name} is not a URL of PostgreSQL; {_FORM}")
     if not (url.host and url.username):
-        raise InvalidDatabaseUrlError(f"DATABASE_URL names no {'user' if url.host else 'host'}; {_FORM}")
+        raise InvalidDatabaseUrlError(f"{name} names no {'user' if url.host else 'host'}; {_FORM}")
     return url.set(drivername=DRIVER).render_as_string(hide_password=False)
 
 

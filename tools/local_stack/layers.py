@@ -5,7 +5,6 @@ Their packages are built separately from our own code, because they change only 
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .builds import LOCAL, REPOSITORY, build_once, fingerprint, source_files
+from .processes import build
 
 MAKEFILE = REPOSITORY / "layers/common/Makefile"
 VARIABLES = (f"PYTHON={sys.executable}", "TARGET=host")
@@ -56,17 +56,17 @@ def build_layer(layer: Layer) -> Path:
     if layer.code is None:
         return packages
 
-    def build(directory: Path) -> None:
+    def copy(directory: Path) -> None:
         # Hard links instead of copies: they take no space, and a built layer is never written to.
         shutil.copytree(packages, directory, copy_function=os.link)
         _make(layer.source, layer.code_target, directory)
 
     files = source_files(layer.code)
     names = "\n".join(str(file.relative_to(layer.code)) for file in files)
-    return build_once(LOCAL / "layer" / fingerprint(packages.name, names, *files), build)
+    return build_once(LOCAL / "layer" / fingerprint(packages.name, names, *files), copy)
 
 
 def _make(source: Path, target: str, directory: Path) -> None:
     command = ("make", "--silent", "--directory", source, "--makefile", MAKEFILE, target)
     code = f"CODE={_package('roadmap_content')}"
-    subprocess.run([*command, f"ARTIFACTS_DIR={directory}", code, *VARIABLES], check=True)
+    build(*command, f"ARTIFACTS_DIR={directory}", code, *VARIABLES)

@@ -94,7 +94,8 @@ class PostgresServer:
                     raise
             else:
                 break
-        server._create_own_database()
+        with server._killed_if_not_done():
+            server._create_own_database()
         return server
 
     @classmethod
@@ -202,13 +203,22 @@ class PostgresServer:
         ]
         # The launcher ends the sessions before the server, unlike `spawn`.
         self._process = spawn(command, _ENVIRONMENT, self._log, detached=True)
-        self._await_ready()
+        with self._killed_if_not_done():
+            self._await_ready()
+
+    @contextmanager
+    def _killed_if_not_done(self) -> Iterator[None]:
+        """Kill the server if a part of its start fails, or is interrupted."""
+        try:
+            yield
+        except BaseException:
+            self.kill()
+            raise
 
     def _await_ready(self) -> None:
         # Read from the server's lock file instead of connecting: another process on the port may accept and
         # never respond.
         if not becomes_true(lambda: self._is_ready() or has_ended(self._process), _START_DEADLINE):
-            self.kill()
             raise ServerError(f"not ready within {_START_DEADLINE:.0f} s; {self._last_words()}")
         if has_ended(self._process):
             raise ServerExitedError(self._last_words())

@@ -1,5 +1,6 @@
 """Processes on this machine: servers, started on a free port and always stopped, and commands."""
 
+import errno
 import os
 import secrets
 import shutil
@@ -13,8 +14,8 @@ from typing import NamedTuple
 
 import psutil
 
-from .builds import REPOSITORY
-from .errors import CommandFailedError
+from .builds import LOCAL, REPOSITORY
+from .errors import CommandFailedError, LocalServiceError
 
 HOST = "127.0.0.1"
 
@@ -148,3 +149,19 @@ def run(*command: str | Path, environment: Mapping[str, str] | None = None) -> O
     if done.returncode:
         raise CommandFailedError(f"{' '.join(map(str, command))}\n{output.last_words}")
     return output
+
+
+def build(*command: str | Path) -> None:
+    """Run a command that builds a part of the stack.
+
+    Raises:
+        LocalServiceError: it failed. The message names a full disk, or is the command's last error.
+    """
+    try:
+        run(*command)
+    except CommandFailedError as error:
+        output = str(error)
+        if any(os.strerror(full) in output for full in (errno.ENOSPC, errno.EDQUOT)):
+            raise LocalServiceError(f"the disk of {LOCAL} is full") from None
+        faults = [line for line in output.splitlines() if line.startswith("ERROR")]
+        raise LocalServiceError(f"{Path(command[0]).name}: {(faults or output.splitlines())[-1]}") from None

@@ -110,10 +110,14 @@ class LocalStack:
         Raises:
             StackRunningError: a detached stack is running in `directory`.
             NotPermittedError: the user of the database to adopt may not create the roles; nothing was built.
+            LocalServiceError: a part could not be built, for instance because the disk is full.
             ServerError, CloudError, StackFailedError: a part did not start; the others are stopped again.
         """
         directory = directory.resolve()
-        directory.mkdir(parents=True, exist_ok=True)
+        for place in (directory, LOCAL):
+            place.mkdir(parents=True, exist_ok=True)
+            if (free := shutil.disk_usage(place).free) < _SPACE:
+                raise LocalServiceError(f"{free >> 20} MB are free in {place}; a stack needs {_SPACE >> 20}")
         with FileLock(directory / "stack.lock"):
             if _is_running(directory):
                 raise StackRunningError(
@@ -170,14 +174,9 @@ class LocalStack:
         token_secret: str = "",
         generator: Path | None = None,
     ) -> Self:
-        """Start a detached stack with the data of the last one or, with `fresh`, without data; see
-        `start`. Raises LocalServiceError also before, if the disk is full.
-        """
+        """Start a detached stack with the data of the last one or, with `fresh`, without: see `start`."""
         if fresh:
             cls.forget(directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        if (free := shutil.disk_usage(directory).free) < _SPACE:
-            raise LocalServiceError(f"{free >> 20} MB are free in {directory}; a stack needs {_SPACE >> 20}")
         return cls.start(
             directory,
             parameters=parameters,

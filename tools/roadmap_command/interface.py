@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -56,9 +55,21 @@ POLL_SECONDS = 1.0
 errors = Terminal(stderr=True)
 """The console for progress, hints and errors, because stdout is for results."""
 
+
+def _named(stack: str | None) -> str | None:
+    if stack is not None and not stack.strip():
+        raise typer.BadParameter("it has no name: without --stack, the local stack is used")
+    return stack
+
+
 Stack = Annotated[
     str | None,
-    typer.Option("--stack", envvar="ROADMAP_STACK", help="A stack on AWS. Default: the local stack."),
+    typer.Option(
+        "--stack",
+        envvar="ROADMAP_STACK",
+        callback=_named,
+        help="A stack on AWS. Default: the local stack.",
+    ),
 ]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Rows to show.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
@@ -245,7 +256,9 @@ def errors_in_one_line() -> Iterator[None]:
         raise
     except ApiRefusedError as error:
         message = str(error).removeprefix(f"{error.status} {error.error}: ")
-        _fail(error.error, message, ExitCode.REFUSED)
+        command = _LISTS.get(error.error)
+        refused_hint = f"; list them with: {command_name()} {command}" if command else ""
+        _fail(error.error, message, ExitCode.REFUSED, _UNAUTHORIZED if error.status == 401 else refused_hint)
     except DatabaseHangsError as error:
         first = f"First look at: aws rds describe-db-clusters; see {UNREACHABLE}"
         sentence = str(error).removeprefix(f"503 {error.code}: ")
@@ -260,15 +273,14 @@ def errors_in_one_line() -> Iterator[None]:
         _fail(error.code, error, ExitCode.EXTERNAL_FAILURE if external else ExitCode.REFUSED)
     except SQLAlchemyError as error:
         _fail("PostgreSQL", _message_of(error), ExitCode.EXTERNAL_FAILURE)
-    except subprocess.CalledProcessError as error:
-        _fail(str(error.cmd[0]), error, ExitCode.EXTERNAL_FAILURE)
     except OSError as error:
         _fail(type(error).__name__, error, ExitCode.EXTERNAL_FAILURE)
     except Exception as error:
         if not type(error).__module__.startswith("botocore."):
             raise
-        hint = _NOT_CONFIGURED.get(type(error).__name__)
-        if hint is not None:
+        answer = getattr(error, "response", {})
+        code = answer.get("Error", {}).get("Code", type(error).__name__)
+        if hint := _NOT_CONFIGURED.get(code):
             _fail("AWS", f"{str(error).rstrip('.')}. {hint}", ExitCode.REFUSED)
         _fail("AWS", error, ExitCode.EXTERNAL_FAILURE)
 
@@ -283,23 +295,33 @@ def _message_of(error: SQLAlchemyError) -> object:
             return original
 
 
+_LISTS = {"TaskNotFound": "tasks", "RecoveryNotFound": "recoveries", "FailureGroupNotFound": "failures"}
+"""The commands that list what an id may name, by the API's error."""
+
 _CREDENTIALS = "Set AWS_PROFILE, or sign in with: aws configure"
+_EXPIRED = "Sign in again, for instance with: aws sso login"
+_UNAUTHORIZED = "; set a new ROADMAP_TOKEN"
 _NOT_CONFIGURED = {
     "NoRegionError": "Set AWS_DEFAULT_REGION.",
     "NoCredentialsError": _CREDENTIALS,
     "PartialCredentialsError": _CREDENTIALS,
     "ProfileNotFound": _CREDENTIALS,
+    "ExpiredToken": _EXPIRED,
+    "ExpiredTokenException": _EXPIRED,
+    "InvalidClientTokenId": _CREDENTIALS,
+    "UnrecognizedClientException": _CREDENTIALS,
 }
-"""Hints for errors of botocore about the user's settings, by class name, because importing botocore is
-slow.
+"""Hints for errors of botocore about the user's settings, by AWS's code or, for errors of botocore's own, by
+class name, because importing it is slow.
 """
 
 
-def _fail(name: str, error: object, code: ExitCode) -> NoReturn:
+def _fail(name: str, error: object, code: ExitCode, hint: str = "") -> NoReturn:
+    """Print an error, for a person with a hint, and exit."""
     first_line = str(error).strip().split("\n", 1)[0]
-    with suppress(OSError):  # where stderr cannot be written, the exit code remains
-        errors.print(Text.assemble((name, "red"), f": {first_line}"))
-    _print_json_error(name, first_line)
+    with suppress(OSError):  # where nothing can be written, the exit code remains
+        errors.print(Text.assemble((name, "red"), f": {first_line}{hint}"))
+        _print_json_error(name, first_line)
     sys.exit(code)
 
 

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -103,6 +104,8 @@ def command_line() -> typer.core.TyperGroup:
 
 def run() -> int:
     """Run the command of the process's arguments; return its exit code. An unknown error is raised."""
+    if sys.stdout is None:  # closed by `>&-`
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - until the end
     if isinstance(sys.stdout, TextIOWrapper):
         # A title that the terminal's encoding lacks must not end the command.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -45,7 +45,8 @@ def redrive_run(client: "SFNClient", execution_arn: str) -> None:
         exceptions.ExecutionDoesNotExist,
         exceptions.InvalidArn,
     ) as error:
-        raise NotRedrivableError(error.response["Error"]["Message"]) from error
+        fault = error.response["Error"]["Message"]
+        raise NotRedrivableError(f"{fault}; start a new execution instead: roadmap retry") from error
 
 
 def is_running(client: "SFNClient", execution_arn: str) -> bool:

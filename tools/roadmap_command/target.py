@@ -119,6 +119,8 @@ class Target:
         try:
             (stack,) = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationError":
+                raise
             raise NoStackError(f"{name}: {error.response['Error']['Message']}") from error
         outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
         functions = functions_of(boto3.client("cloudformation"), name)

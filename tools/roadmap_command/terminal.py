@@ -43,10 +43,12 @@ class Terminal(Console):
         )
 
     @contextmanager
-    def working(self, work: str) -> Iterator[None]:
-        """Show that work goes on: with a spinner on a terminal, elsewhere with a line every ten seconds."""
+    def working(self, work: object) -> Iterator[None]:
+        """Show that work goes on: with a spinner on a terminal, elsewhere with a line every ten seconds.
+        `work` is shown as its text is then.
+        """
         if self.is_terminal:
-            with self.status(work):
+            with self.status(str(work)):
                 yield
             return
         began, has_ended = time.monotonic(), Event()

@@ -1,8 +1,8 @@
 """The display of a task: progress bars during a run; a table and the reasons afterwards."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import datetime, timedelta
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console, ConsoleOptions, Group
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -10,6 +10,7 @@ from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
+from roadmap_command.terminal import Terminal
 from roadmap_content.contracts.api.capacity import GenerationStop, QueuePlace
 from roadmap_content.contracts.api.tasks import FailedItem, TaskDetail, TaskStatus
 from roadmap_content.contracts.api.turn import Turn
@@ -19,6 +20,9 @@ from roadmap_content.contracts.states import Who
 _STYLES = {"completed": "green", "partial_failure": "yellow", "failed": "red", "cancelled": "dim"}
 STATUSES = {"processing": "in progress", "completed": "complete", "partial_failure": "incomplete"}
 """The words for statuses and outcomes of tasks, as on the page; the others are their codes."""
+
+SILENT = timedelta(minutes=1)
+"""A run without a sign for longer may be over: the sweep asks Step Functions."""
 
 _MOST_REASONS = 20
 _UNLIMITED = 100_000
@@ -62,11 +66,15 @@ def outcome(status: TaskStatus) -> Group:
 
 
 def next_step(turn: Turn) -> Text:
-    """Who acts next, when, and why: `next: automatic, 2026-12-02T09:17:00Z: …`."""
-    at = "last sign at" if turn.who is Who.RUNNING else "at"
-    when = "" if turn.at is None else f", {at} {time_text(turn.at)}"
-    style = "yellow" if turn.who is Who.PERSON else "dim"
-    return Text(f"next: {turn.who}{when}: {turn.why}", style=style)
+    """Who acts next, when, and why: `next: automatic, at 2026-12-02T09:17:00Z: …`."""
+    is_running = turn.who is Who.RUNNING
+    when = "" if turn.at is None else f", {'last sign at' if is_running else 'at'} {time_text(turn.at)}"
+    said, style = f"next: {turn.who}{when}: {turn.why}", "yellow" if turn.who is Who.PERSON else "dim"
+    if is_running and turn.at and (silent := datetime.now(UTC) - turn.at) > SILENT:
+        minutes = counted(silent // timedelta(minutes=1), "minute")
+        said += f" No sign of the run for {minutes}: roadmap reconcile asks Step Functions."
+        style = "yellow"
+    return Text(said, style=style)
 
 
 def in_words(place: QueuePlace) -> str:
@@ -154,7 +162,7 @@ def fitted(table: Table, console: Console) -> Table | TabSeparated | Group:
 
 
 class Bars:
-    """One progress bar per content type, for its saved items."""
+    """One progress bar per content type, for its saved items; as a text, their sum."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -162,6 +170,10 @@ class Bars:
             content_type: progress.add_task(content_type, total=None) for content_type in ContentType
         }
         self._stop: GenerationStop | None = None
+        self._saved = "waiting for the first answer"
+
+    def __str__(self) -> str:
+        return self._saved
 
     def show(self, status: TaskStatus) -> None:
         """Update the bars from a task's status. A stop of generation is printed once."""
@@ -169,13 +181,18 @@ class Bars:
             stop = Text(str(status.generation_stopped), style="yellow")
             self._progress.console.print(stop)
         self._stop = status.generation_stopped
+        saved, total = (
+            sum(getattr(progress, name) for progress in status.progress.values())
+            for name in ("saved", "total")
+        )
+        self._saved = f"{saved} of {counted(total, 'item')} are saved"
         for content_type, progress in status.progress.items():
             self._progress.update(self._bars[content_type], total=progress.total, completed=progress.saved)
 
 
 @contextmanager
-def bars(console: Console) -> Iterator[Bars]:
-    """Show progress bars for the duration of the block."""
+def bars(console: Terminal) -> Iterator[Bars]:
+    """Show progress bars for the duration of the block; in a pipe, a line each ten seconds."""
     columns = (
         TextColumn("{task.description:>10}"),
         BarColumn(bar_width=40),
@@ -183,7 +200,9 @@ def bars(console: Console) -> Iterator[Bars]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield Bars(progress)
+        shown = Bars(progress)
+        with nullcontext() if console.is_terminal else console.working(shown):
+            yield shown
 
 
 def failing_model(failures: str) -> str:

@@ -1,5 +1,5 @@
 """Each step under each fault. Crashes at a COMMIT, and writes of the product beside a step,
-are in `make schedules` and `test_histories.py`.
+are in `make schedules`.
 
 Each fault has its exact endings beside it: how the step ended; then, when the executions have ended, their
 status, the task's status with its saved items, of nine, and the reasons of the others. Afterwards, the oracle

@@ -312,6 +312,9 @@ def test_the_breaker_pauses_again_if_the_tasks_since_the_resume_fail(
         assert health.attention[0].what == "recoveries_paused"
         resumed = send("POST", f"/{recovery_id}/resume").body
         assert (resumed["state"], resumed["stop_reason"]) == ("running", None)
+    send("POST", f"/{recovery_id}/pause")
+    health = read_state(pipeline)
+    assert (health.recoveries_paused, health.recoveries_running) == (0, 0), "a person knows"
     assert [state["state"] for state in states] == ["paused_by_breaker"] * 2
     assert [state["counts"]["still_failing"] for state in states] == [2, 4]
     assert counted(capsys)["RecoveriesStopped", None] == 2

@@ -1,6 +1,7 @@
 """A recovery replaces contents of an old model or prompt, and an undo restores the former content."""
 
 import importlib
+import json
 from typing import Any
 
 import pytest
@@ -91,6 +92,23 @@ def test_what_a_model_wrote_is_replaced_and_an_undo_brings_it_back(
     assert undo(send, recovery_id) == answer
     assert contents(pipeline) == before
     assert pipeline.status().status == "completed"
+
+
+def test_a_roadmap_is_regenerated_by_its_owners_oldest_task_that_this_system_has_run(
+    pipeline: Pipeline, send: Send, roadmaps: dict[str, list[str]]
+) -> None:
+    copy = """
+INSERT INTO roadmap_tasks SELECT c.* FROM roadmap_tasks t, json_populate_record(t, CAST(:changes AS json)) c
+WHERE t.task_id = 't-0'
+"""
+    for changes in (
+        {"task_id": "t-of-another-user", "user_id": "another"},
+        {"task_id": "t-of-the-product", "attempt": 0, "execution_arn": None},
+    ):
+        pipeline.execute(copy, changes=json.dumps(changes | {"created_at": "2020-01-01"}))
+    pipeline.execute("UPDATE roadmap_metadata SET deleted_at = content_now() WHERE roadmap_id = 'r-1'")
+    regenerate(send, {"content_type": "quiz"})
+    assert pipeline.rows("SELECT task_id FROM content_recovery_tasks") == [{"task_id": "t-0"}]
 
 
 def test_an_undo_names_the_contents_that_are_no_longer_kept(

@@ -22,10 +22,17 @@ FIRST = {
     "generation_stopped": "capacity",
     "queue_halted": "reconcile",
     "sweep_overdue": "reconcile",
+    "sweep_held": "reconcile --dry-run",
     "sweep_refused": "reconcile",
     "outbox": "reconcile",
 }
-"""The first command for a finding."""
+"""The first command for a finding, unless it needs a deployment, or SQL."""
+
+OF_DIFFERENCES = (
+    ('capacity --stop "the database differs"', {"table_missing", "column_missing", "column_type"}),
+    ("invoke migrate_database", {"trigger_missing", "index_missing", "privilege_missing"}),
+)
+"""The first command for differences of the database: that of the worst kind."""
 
 
 @group.command()
@@ -76,10 +83,13 @@ def doctor(
             console.print(failing_model(target.model_failures))
         for found in health.attention:
             console.print(Text.assemble((found.what, "yellow"), f": {found.text}\n  see {found.runbook}"))
-            if command := FIRST.get(found.what):
-                console.print(f"  begin with: {command_name()} {command}")
+            command = FIRST.get(found.what)
             if found.what == "database":
                 _print_findings(health.database)
+                kinds = {difference.kind for difference in health.database}
+                command = next((command for command, of in OF_DIFFERENCES if of & kinds), None)
+            if command:
+                console.print(f"  begin with: {command_name()} {command}")
         if not health.attention:
             console.print("nothing needs attention", style="green")
     if health.status != "ok":
@@ -88,13 +98,14 @@ def doctor(
 
 def _rehearse(file: Path, database: str, *, as_json: bool) -> None:
     """Rehearse a migration of the product; exit with 1 if it breaks something of ours."""
+    from local_stack.given_database import checked_url
     from roadmap_command.product_migration import rehearse  # the driver of PostgreSQL
 
     try:
         script = file.read_text()
     except (OSError, ValueError) as error:
         raise RefusedError(f"{file} cannot be read as text: {error}") from error
-    rehearsal = rehearse(script, database)
+    rehearsal = rehearse(script, checked_url(database, "--database"))
     if as_json:
         print_json(rehearsal)
     elif not rehearsal.is_broken:
@@ -130,6 +141,8 @@ def reconcile(
     as_json: Json = False,
 ) -> None:
     """Finalize tasks after runs without an outcome, and repair records that differ from the tables."""
+    if accept_loss is not None and not accept_loss.strip():
+        raise typer.BadParameter("--accept-loss needs a reason")
     result = Target.named(stack).invoke(
         "ReconcileTaskFunction", {"dry_run": dry_run, "accept_loss": accept_loss}
     )

@@ -108,7 +108,7 @@ def _list(rows: Sequence[FailureGroup], *, as_json: bool) -> None:
                 f"  {of_types(row.by_type)}  ",
                 (row.error_code, "red"),
                 f" ({row.stage}): {row.reason}\n  ",
-                f"{row.remedy_text}\n  ",
+                _remedy(row),
                 next_step(row.turn),
                 f"\n  group {row.group_id}, last seen {time_text(row.last_seen)}",
                 "" if row.note is None else f"\n  {row.state_by}: {row.note}",
@@ -116,6 +116,11 @@ def _list(rows: Sequence[FailureGroup], *, as_json: bool) -> None:
         )
     if not rows:
         errors.print("No task fails.")
+
+
+def _remedy(found: FailureGroup) -> str:
+    """The action of the next attempt, as a line before the turn, unless the turn states it."""
+    return "" if found.remedy_text == found.turn.why else f"{found.remedy_text}\n  "
 
 
 def _description(found: FailureGroupDetail) -> Iterator[Text]:
@@ -127,8 +132,7 @@ def _description(found: FailureGroupDetail) -> Iterator[Text]:
         f" ({found.stage}): {found.reason}",
     )
     yield Text(f"  first seen {time_text(found.first_seen)}, last seen {time_text(found.last_seen)}")
-    yield Text(f"  {found.remedy_text}")
-    yield Text.assemble("  ", next_step(found.turn))
+    yield Text.assemble("  ", _remedy(found), next_step(found.turn))
     for change in found.changes:
         text = str(change.state)
         if change.until:

@@ -33,6 +33,7 @@ from roadmap_command.interface import (
 from roadmap_command.target import Target
 from roadmap_command.views import counted, word_of_recovery
 from roadmap_content.client.client import Client
+from roadmap_content.client.http import ApiRefusedError
 from roadmap_content.contracts.api.recoveries import RecoveryAnswer, RecoveryPreview, UndoAnswer
 from roadmap_content.contracts.items import ContentType
 
@@ -220,9 +221,17 @@ def _restored(items: int, before: int) -> str:
 def _create(stack: str | None, request: dict[str, Any], *, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Create a recovery after a preview, and follow it."""
     client = Target.named(stack).client()
-    preview = client.preview_recovery(**request)
-    if preview.tasks == 0 and request.get("regenerate"):
-        errors.print(f"No item matches; list what wrote the items: {command_name()} origins")
+    try:
+        preview = client.preview_recovery(**request)
+    except ApiRefusedError as error:
+        if error.error != "NothingMatches":
+            raise
+        hint = f"the filter selects no task; list them with: {command_name()} tasks"
+        if request.get("regenerate"):
+            hint = f"no item matches; list what wrote the items: {command_name()} origins"
+        elif "cancelled" not in request["task_filter"].get("status", ()):
+            hint += "; cancelled ones are selected by --status cancelled only"
+        raise ApiRefusedError(error.status, error.error, hint) from error
     if dry_run:
         print_answer(preview, _preview(preview), as_json=as_json)
         return
@@ -247,6 +256,8 @@ def recoveries(
     as_json: Json = False,
 ) -> None:
     """List recoveries, or the tasks of one recovery."""
+    if result is not None and recovery_id is None:
+        raise typer.BadParameter("--result needs a RECOVERY_ID")
     client = Target.named(stack).client()
     page = min(limit, MAX_PAGE)
     if recovery_id is None:

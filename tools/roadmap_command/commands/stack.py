@@ -10,7 +10,7 @@ import typer
 from local_stack.builds import REPOSITORY
 from local_stack.errors import RefusedError
 from local_stack.template_file import read_template
-from roadmap_command.interface import confirmed, errors
+from roadmap_command.interface import command_name, confirmed, errors, if_interrupted
 from roadmap_command.local import local_stack
 from roadmap_command.target import Target
 from roadmap_command.views import failing_model, word_of
@@ -101,7 +101,8 @@ def up(
         stack = stacks.attach()
         interrupted = False
     if interrupted:
-        _record_lost_executions(Target.local(stack))
+        with if_interrupted(f"The stack is up; stop it with: {command_name()} down"):
+            _record_lost_executions(Target.local(stack))
     errors.print(
         f"The stack is up: the cloud at {stack.endpoint_url}, the database {place_of(stack.database_url)}."
     )

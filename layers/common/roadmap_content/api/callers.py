@@ -14,7 +14,6 @@ class Caller(NamedTuple):
 
     user_id: str
     roles: frozenset[Role]
-    expires_at: str | None = None
     tenant: str | None = None
 
     @property
@@ -42,7 +41,7 @@ class Caller(NamedTuple):
     @property
     def identity(self) -> Identity:
         """The answer of `GET /api/v1/me`."""
-        return Identity(user_id=self.user_id, roles=sorted(self.roles), expires_at=self.expires_at)
+        return Identity(user_id=self.user_id, roles=sorted(self.roles))
 
     def may_change(self, user_id: str) -> bool:
         """Whether the caller may change the tasks of a user."""
@@ -88,8 +87,6 @@ def caller_of(event: Mapping[str, Any]) -> Caller:
         case {"requestContext": {"authorizer": {"user_id": str(user_id), **context}}} if user_id:
             named = str(context.get("roles") or "").split(",")
             roles = frozenset(role for role in Role if role in named) | {Role.OWNER}
-            expires_at = context.get("expires_at")
-            tenant = str(context.get("tenant") or "") or None
-            return Caller(user_id, roles, None if expires_at is None else str(expires_at), tenant)
+            return Caller(user_id, roles, str(context.get("tenant") or "") or None)
         case _:
             raise ForbiddenError("the request has no verified user")

@@ -52,9 +52,10 @@ def cancel_task(
         task = read_task(connection, task_id, user_id)
         if user_id is not None:  # an erasure cancels the tasks of its user itself, as an operator may
             services.require_permitted(connection, task_id)
-        own, _ = read_product_work(connection, task_id)
-        if is_at_work_elsewhere(own):
-            raise AtWorkElsewhereError(f"task {task_id} is {own.status} in the product's workers")
+        # Work on another task of the roadmap is not stopped by a cancellation, and does not prevent it.
+        work_on_task, _ = read_product_work(connection, task_id)
+        if is_at_work_elsewhere(work_on_task):
+            raise AtWorkElsewhereError(f"task {task_id} is {work_on_task.status} in the product's workers")
         if task.status == "completed":
             raise NotCancellableError(f"task {task_id} is completed")
         is_cancelled_now = task.status != "cancelled"

@@ -19,7 +19,6 @@ from ..state.queue.capacity import (
     queue_by_key,
     read_capacity,
 )
-from ..state.queue.order import granted_batches
 from ..state.services import Services
 
 ADMIT_SECONDS = 8.0
@@ -46,7 +45,6 @@ def describe_capacity(connection: Connection) -> CapacityAnswer:
     changes = connection.execute(CHANGES, {"limit": MOST_CHANGES})
     return CapacityAnswer(
         slots=capacity.slots,
-        most_grants=granted_batches(capacity.slots),
         tokens_per_minute=read_quota(connection),
         stopped=capacity.stopped_reason is not None,
         stopped_reason=capacity.stopped_reason,

@@ -218,6 +218,7 @@ def _read(
     release: str,
     differences: Sequence[DatabaseFinding],
 ) -> Health:
+    """Read everything but the differences. Raises DBAPIError: a table cannot be read."""
     sweep, capacity = last_sweep(connection), read_capacity(connection)
     has_old_attempts = sweep is None and claimed_before(connection, SWEEP_OVERDUE)
     stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)
@@ -280,7 +281,7 @@ def is_queue_halted(classes: Sequence[ClassInQueue], capacity: Capacity, now: da
     """Whether attempts have waited for long while none is at work and nobody holds them: an operator who has
     stopped generation, or paused a recovery. No I/O.
     """
-    if capacity.stop is not None or not capacity.slots or any(each.at_work for each in classes):
+    if capacity.stop is not None or any(each.at_work for each in classes):
         return False
     waiting_since = [
         totals.oldest_waiting_since

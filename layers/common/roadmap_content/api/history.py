@@ -29,7 +29,7 @@ _BEFORE_ALL = 2**31 - 1
 """The number of no attempt: all are before it."""
 
 _LAST = 2**31 - 2
-"""The largest `part` that PostgreSQL compares."""
+"""The largest `part`: the next one is the largest `integer` of PostgreSQL."""
 
 
 class _Place(NamedTuple):
@@ -99,7 +99,8 @@ def list_changes(
     start = place or _BEGINNING
     found = events_of_task(connection, task_id, start.position, start.part, limit + 1)
     # The first event that is found is that of the cursor, unless it is gone.
-    restarted = place is not None and place[:2] not in [event[:2] for event in found[:1]]
+    first = (found[0].position, found[0].recorded_at) if found else None
+    restarted = place is not None and (place.position, place.recorded_at) != first
     if restarted:
         after, start = None, _BEGINNING
         found = events_of_task(connection, task_id, start.position, start.part, limit + 1)

@@ -87,7 +87,7 @@ class Api:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        services.is_asked_by_people = True
+        services.is_asked_by_people = True  # its engines give up early
         self.app = APIGatewayRestResolver(enable_validation=True, json_body_deserializer=_decode_body)
         self.app.exception_handler(ContentError)(_refuse)
         self.app.exception_handler(RequestValidationError)(_refuse_invalid)

@@ -110,7 +110,6 @@ def read_item_map(
         task_id=task_id,
         roadmap_id=task.roadmap_id,
         concepts=len(concept_ids),
-        first_concept=start,
         stages=_stages(framework, range(start, end)) if with_stages else None,
         states="".join(LETTERS[state] for state in items.states),
         reasons=reasons,
@@ -197,19 +196,19 @@ def _reason(key: GroupKey, by_type: Counter[ContentType]) -> ReasonRow:
 
 def _stages(framework: Framework, page: range) -> list[StageMap]:
     """The concepts at these positions, in their modules and stages."""
-    shown = islice(framework.places.items(), page.start, page.stop)
+    shown = islice(framework.nodes, page.start, page.stop)
     return [
         StageMap(
             name=stage,
             modules=[
                 ModuleMap(
                     name=module,
-                    concepts=[(concept_id, framework.concept(concept_id).name) for concept_id, _ in concepts],
+                    concepts=[(concept_id, framework.concept(concept_id).name) for concept_id in of_module],
                 )
-                for module, concepts in groupby(modules, key=lambda entry: entry[1][1])
+                for module, of_module in groupby(of_stage, key=lambda each: framework.places[each][1])
             ],
         )
-        for stage, modules in groupby(shown, key=lambda entry: entry[1][0])
+        for stage, of_stage in groupby(shown, key=lambda each: framework.places[each][0])
     ]
 
 
@@ -228,13 +227,12 @@ def read_one_item(
     staged = bucket.describe(staged_key(roadmap_id, item))
     staged_fingerprint = None if staged is None else Staging(bucket, roadmap_id).fingerprint(item)
     rejected = _rejected(bucket, roadmap_id, item, failures)
-    remedy, _ = remedy_for(staged_fingerprint, records.refusals)
     state, next_advice = _state(
         saved=saved is not None,
         live=records.is_running,
         staged=staged is not None,
         rejected=bool(rejected),
-        remedy=remedy,
+        remedy=remedy_for(staged_fingerprint, records.refusals).action,
         failure=failures[0] if failures and failures[0].attempt == task.attempt else None,
     )
     return ItemDetail(

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
+from ..contracts.api.filters import TaskFilter
 from ..contracts.api.items import MAX_CONCEPTS
 from ..contracts.api.tasks import ChangeRequest
 from ..contracts.errors import InvalidRequestError
@@ -38,30 +39,15 @@ Limit = Annotated[int, Query(ge=1, le=200, description="Maximum rows of the page
 MaxConcepts = Annotated[int, Query(ge=1, le=MAX_CONCEPTS, description="Maximum concepts of the page.")]
 After = Annotated[str | None, Query(max_length=1000, description="The cursor of the last change read.")]
 
+_FILTER = {name: field.description for name, field in TaskFilter.model_fields.items()}
+"""The descriptions of the conditions of a filter of tasks."""
+
 Statuses = Annotated[list[str] | None, Query(max_length=20, description="One or more statuses.")]
-ErrorCode = Annotated[
-    str | None, Query(min_length=1, max_length=200, description="Tasks with a current failure of this code.")
-]
-FailingType = Annotated[
-    ContentType | None, Query(description="Tasks with a current failure of this content type.")
-]
-Time = Annotated[datetime | None, Query(description="ISO 8601; without a zone, UTC.")]
-Prefix = Annotated[
-    str | None,
-    Query(
-        min_length=1,
-        max_length=200,
-        description="The start of a task's id, of a roadmap's id, or (in any case) of a roadmap's title.",
-    ),
-]
-FailingGroup = Annotated[
-    str | None,
-    Query(
-        min_length=1,
-        max_length=200,
-        description="Tasks with a failure of this group: a `group_id` of `GET /api/v1/failures`.",
-    ),
-]
+ErrorCode = Annotated[str | None, Query(min_length=1, max_length=200, description=_FILTER["error_code"])]
+FailingType = Annotated[ContentType | None, Query(description=_FILTER["content_type"])]
+Time = Annotated[datetime | None, Query(description=_FILTER["updated_after"])]
+Prefix = Annotated[str | None, Query(min_length=1, max_length=200, description=_FILTER["q"])]
+FailingGroup = Annotated[str | None, Query(min_length=1, max_length=200, description=_FILTER["group_id"])]
 
 Version = Annotated[
     int | None, Query(ge=1, le=2**31 - 1, description="A tutorial's version; by default, the current one.")

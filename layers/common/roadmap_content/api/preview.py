@@ -1,6 +1,6 @@
 """The preview of a retry: the staged items, the items to generate, and an estimate of tokens."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from sqlalchemy import Connection, text
 from sqlalchemy.sql.elements import TextClause
@@ -58,9 +58,9 @@ def preview_retry(
     roadmap_id = snapshot.task.roadmap_id or ""
 
     def read(connection: Connection) -> tuple[dict[Item, str], Refusals, float | None, Basis]:
-        return (
+        return (  # first, of the saved items to replace
             current_revisions(connection, roadmap_id, set(items) - set(snapshot.missing)),
-            _rejections(connection, task_id, items),
+            _rejections(connection, task_id),
             *_price(connection, task_id, roadmap_id),
         )
 
@@ -80,9 +80,9 @@ def preview_retry(
     )
 
 
-def _rejections(connection: Connection, task_id: str, items: Sequence[Item]) -> Refusals:
-    """The refusals because of which the retry rejects content, by item."""
-    refused = refused_items(connection, task_id).intersection(items)
+def _rejections(connection: Connection, task_id: str) -> Refusals:
+    """The refusals of the task because of which a retry rejects content, by item."""
+    refused = refused_items(connection, task_id)
     return {
         item: recorded
         for item, recorded in refusals(connection, task_id, refused).items()
@@ -99,7 +99,7 @@ def _rejected_among(staging: Staging, staged: Collection[Item], rejections: Refu
     return frozenset(
         item
         for item, fingerprint in zip(items, fingerprints, strict=True)
-        if remedy_for(fingerprint, rejections[item])[0] is NextAction.REJECT_AND_GENERATE
+        if remedy_for(fingerprint, rejections[item]).action is NextAction.REJECT_AND_GENERATE
     )
 
 

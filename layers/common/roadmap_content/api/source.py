@@ -30,6 +30,7 @@ def read_task_source(
     list_name = f"source {task_id}"
     start, known = decode_cursor(list_name, cursor, tuple[Integer, Text]) or (0, "")
     task = read_task(connection, task_id, user_id)
+    # The cursor is a client's: an index of `substr` is an `integer`, and no framework has as many characters.
     row = read_source(connection, task.roadmap_id, min(start, 2**30), PIECE)
     if known not in ("", row.fingerprint):
         raise ChangedSinceError("the framework has been changed since the previous piece: begin again")

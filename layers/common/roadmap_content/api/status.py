@@ -140,6 +140,7 @@ def actions_for(caller: Caller, task: Task, status: TaskStatus) -> Actions:
     missing = any(each.missing for each in status.progress.values())
     startable = may and has_framework and reached_content(task) and not task.is_live
     return Actions(
+        # Without missing items, it corrects the task's record; it is refused for skipped concepts.
         retry=startable and (missing or (task.status != "completed" and not status.skipped_concepts)),
         cancel=may and task.status in ("pending", "processing"),
         checkpoint=startable and missing and task.execution_arn is not None,

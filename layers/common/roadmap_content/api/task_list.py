@@ -37,6 +37,7 @@ def list_tasks(connection: Connection, task_filter: TaskFilter, cursor: str | No
 
 
 def _task_row(row: Any, *, is_stopped: bool) -> TaskRow:  # noqa: ANN401 - a SQLAlchemy row
+    """A row of the list. The list reads no contents: what is missing follows from the task's records."""
     groups = row.groups or []
     facts = TaskFacts(
         status=row.status,
@@ -61,10 +62,11 @@ def _top_reason(groups: Sequence[tuple[str, str, str, int]]) -> TopReason | None
     sums: Counter[tuple[str, str, str]] = Counter()
     for error_code, stage, reason, items in groups:  # a group has a row for each content type
         sums[error_code, stage, reason] += items
-    for (error_code, stage, reason), items in sums.most_common(1):
-        group = {"error_code": error_code, "stage": stage, "reason": reason, "items": items}
-        return TopReason.model_validate(group | {"sentence": sentence_of(error_code)})
-    return None
+    if not sums:
+        return None
+    (error_code, stage, reason), items = sums.most_common(1)[0]
+    group = {"error_code": error_code, "stage": stage, "reason": reason, "items": items}
+    return TopReason.model_validate(group | {"sentence": sentence_of(error_code)})
 
 
 def item_totals(execution_summary: str | None) -> ItemTotals | None:

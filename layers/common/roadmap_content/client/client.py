@@ -110,9 +110,10 @@ class Client(SystemRequests):
     ) -> None:
         """Validate and stage one item, so that the next run saves it. Staged content is replaced.
 
-        With `replaces`, the id of the item's saved row, the next `retry(..., regenerate=True)` saves the
-        content in place of that row. The content needs a new id. With a user, the first content of a roadmap
-        is followed by a request that looks for it: content under a wrong id would never be saved.
+        With `replaces`, the id of the item's saved content (`item(…).saved.id`), the next
+        `retry(..., regenerate=True)` saves the content in its place. The content needs a new id. With a user,
+        the first content of a roadmap is followed by a request that looks for it: content under a wrong id
+        would never be saved.
 
         Raises:
             InvalidRequestError: there is no such content type.
@@ -215,7 +216,7 @@ class Client(SystemRequests):
             user_id,
             task_id,
             "retry",
-            body=None if instruction is None else {"instruction": instruction, "revision": revision},
+            body={"instruction": instruction, "revision": revision},
             concept_id=concept_id,
             content_type=content_type,
             regenerate=regenerate,

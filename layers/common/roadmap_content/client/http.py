@@ -151,7 +151,7 @@ class HttpApi:
         **query: QueryValue,
     ) -> PayloadT:
         """Send a request; return its answer. Fields of `body` that are `None` are not given."""
-        given = body and {name: value for name, value in body.items() if value is not None}
+        given = {name: value for name, value in (body or {}).items() if value is not None} or None
         return model.model_validate(self.request(method, path, caller, query, given).body)
 
     def pages(
@@ -193,7 +193,8 @@ def _accepted(answer: HttpAnswer) -> HttpAnswer:
     if answer.status < 300:
         return answer
     refusal = answer.body if isinstance(answer.body, dict) else {}
-    error, message = str(refusal.get("error", "HttpError")), str(refusal.get("message", answer.body))
+    error, without = str(refusal.get("error", "HttpError")), f"status {answer.status} without a message"
+    message = str((refusal.get("message") if refusal else answer.body) or without)
     if answer.status == 429:
         raise TooManyRequestsError(f"429 {error}: {message}")
     if answer.status >= 500:
@@ -217,6 +218,7 @@ def send(method: str, url: str, token: str, body: bytes | None = None) -> HttpAn
     request.add_header("Content-Type", "application/json")
     try:
         try:
+            # API Gateway answers within 29 s, also with an error.
             response = urllib.request.urlopen(request, timeout=60)  # noqa: S310
         except urllib.error.HTTPError as error:
             response = error

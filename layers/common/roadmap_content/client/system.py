@@ -115,17 +115,12 @@ class SystemRequests:
         return self._api.call("POST", "/recoveries", RecoveryAnswer, None, body)
 
     def preview_recovery(
-        self,
-        task_filter: Mapping[str, Any],
-        reason: str,
-        *,
-        regenerate: Mapping[str, Any] | None = None,
-        instruction: str | None = None,
-        **limits: int | None,
+        self, task_filter: Mapping[str, Any], reason: str, **changes_and_limits: object
     ) -> RecoveryPreview:
-        """Count the tasks and items that `create_recovery` would retry. Nothing is started."""
-        change = {"regenerate": regenerate, "instruction": instruction}
-        body = {"filter": task_filter, "reason": reason, **change, **limits, "dry_run": True}
+        """Count the tasks and items that `create_recovery` would retry with these arguments. Nothing is
+        started.
+        """
+        body = {"filter": task_filter, "reason": reason, **changes_and_limits, "dry_run": True}
         return self._api.call("POST", "/recoveries", RecoveryPreview, None, body)
 
     def recoveries(self, *, limit: int | None = None) -> Iterator[RecoveryAnswer]:

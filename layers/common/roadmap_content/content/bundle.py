@@ -73,7 +73,8 @@ class Bundle:
 
 
 def parse_bundle(body: bytes, *, strict: bool = True, name: str = "the bundle") -> Bundle:
-    """Parse a bundle from JSON. With `strict`, it is refused if any item is invalid. `name` is for messages.
+    """Parse a bundle from JSON. With `strict`, it is refused if any item is invalid; otherwise these are in
+    `invalid`. `name` is for messages.
     Raises InvalidBundleError: the body is not JSON or not a valid bundle.
     """
     try:
@@ -88,7 +89,7 @@ def parse_bundle(body: bytes, *, strict: bool = True, name: str = "the bundle") 
 def read_bundle(document: object, *, strict: bool = True) -> Bundle:
     """Validate a decoded bundle; see `parse_bundle`."""
     checked = document
-    if isinstance(document, dict) and not strict:
+    if isinstance(document, dict) and not strict:  # `_read_content` checks each content by itself
         checked = {key: value for key, value in document.items() if key != "content"}
     if fault := unstorable(checked):
         raise InvalidBundleError(fault)
@@ -149,5 +150,5 @@ def _fault(content_type: ContentType, document: object) -> str | None:
         CONTENT_KINDS[content_type].check(document)
     except InvalidContentError as error:
         return f".{error}"
-    size = len(json.dumps(document))
+    size = len(json.dumps(document))  # of ASCII: bytes
     return f" has {size} bytes; {MAX_STAGED} are accepted" if size > MAX_STAGED else None

@@ -11,9 +11,11 @@ from .roadmaps.metadata import read_title
 from .rows import saved_content
 
 MOST_LINES, MAX_LINE = 6, 300
+"""Enough to show a language."""
 
-# Selects the saved content that shows the language: first one of the product, because this system may have
-# generated the others in a wrong language.
+# Selects the saved content that shows the language: if there is one, a content that this system has not
+# generated, because it may have used a wrong language. Those without an origin are the product's, or older.
+# Then a tutorial, which has the longest texts.
 SIBLING = text(
     """
 WITH generated AS (
@@ -49,7 +51,7 @@ def lines_of(content: object) -> str:
 
 
 def _lines(value: object) -> Iterator[str]:
-    """The texts in a content that are neither ids, addresses nor single words."""
+    """The texts in a content that are neither ids, addresses nor single words. Chinese has no spaces."""
     match value:
         case str() if " " in value.strip() or not value.isascii():
             yield value

@@ -23,6 +23,8 @@ MAX_INTEGER = 2**31 - 1
 
 ContentId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Title = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+NonNegative = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
+Positive = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 
 
 class Content(BaseModel):
@@ -42,7 +44,7 @@ class Draft(BaseModel):
 
 
 def repeated(place: str, values: Sequence[object]) -> str | None:
-    """Describe the value that is repeated most often; `None` if none is. `place`: the path of the values."""
+    """Describe the value at `place` that is repeated most often; `None` if none is. There must be values."""
     value, times = Counter(values).most_common(1)[0]
     return f"{place} holds {value!r} more than once" if times > 1 else None
 
@@ -98,7 +100,9 @@ class ContentKind(NamedTuple):
     """The concept's fields in `framework_data`, from its current row or from `None`."""
 
     output_share: float = 1.0
-    """The maximum output tokens of a model's answer, as a share of the maximum for any answer."""
+    """The maximum output tokens of a model's answer, as a share of the maximum for any answer: of a quota,
+    only what an answer may need is taken.
+    """
 
     stored_text: StoredText | None = None
     """The part of the content that is not in the row, and is stored before the row is saved."""
@@ -108,11 +112,11 @@ class ContentKind(NamedTuple):
         Raises InvalidContentError: the body is not JSON, does not match the contract, or cannot be stored;
         the message names the first error and its path.
         """
-        try:
+        try:  # as `json.loads`, which would make a decoder for each body
             document = _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
         except (ValueError, RecursionError) as error:
             raise InvalidContentError(f"not JSON: {error}") from error
-        # Searching the bytes is much faster than encoding the document again.
+        # Plain JSON holds nothing that cannot be stored. Searching its bytes is much faster than `check`.
         return self._validate(document) if is_plain_json(body) else self.check(document)
 
     def check(self, document: object) -> Document:
@@ -187,7 +191,3 @@ encode = json.JSONEncoder(check_circular=False).encode
 def status_field(row: Mapping[str, Any] | None) -> str:
     """The status of an item in `framework_data`. An item without a completed row is `failed`."""
     return "failed" if row is None else "completed"
-
-
-NonNegative = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
-Positive = Annotated[int, Field(ge=1, le=MAX_INTEGER)]

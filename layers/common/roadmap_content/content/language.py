@@ -46,7 +46,7 @@ def language_of(text: str) -> str:
 
 
 def share_of_script(words: Sequence[str], language: str) -> float:
-    """The share of the letters in the script of a language; of all letters if the tag is not known."""
+    """The share of the letters in the script of a language; 1.0 if the script of the tag is not known."""
     script, letters = _SCRIPTS.get(language, ""), Counter("".join(words))
     in_script = sum(
         number for letter, number in letters.items() if unicodedata.name(letter, "").startswith(script)

@@ -42,18 +42,17 @@ SELECT attname FROM pg_attribute
 WHERE attrelid = to_regclass('concept_metadata') AND attnum > 0 AND NOT attisdropped
 """)
 
-# The SQL of the times: an item that was not replaced keeps its time.
+# The SQL of the times: an item that was not replaced keeps its time, in the table's row (`known`).
 _KEPT = {
     f"{content_type}_completed_at": (
-        f"CASE WHEN known.{content_type}_id = projected.{content_type}_id AND "
-        f"known.{content_type}_status = 'completed' AND known.{content_type}_completed_at IS NOT NULL "
+        f"CASE WHEN known.{content_type}_id = projected.{content_type}_id"
+        f" AND known.{content_type}_status = 'completed' "
         f"THEN known.{content_type}_completed_at ELSE projected.{content_type}_completed_at END"
     )
     for content_type in PRODUCT_TYPES
 } | {
     "all_content_completed_at": (
-        "CASE WHEN known.overall_status = 'completed' AND projected.overall_status = 'completed' AND "
-        "known.all_content_completed_at IS NOT NULL "
+        "CASE WHEN known.overall_status = 'completed' AND projected.overall_status = 'completed' "
         "THEN known.all_content_completed_at ELSE projected.all_content_completed_at END"
     )
 }
@@ -80,8 +79,9 @@ SELECT (SELECT count(*) FROM updated) AS rows, EXISTS (
         SELECT FROM concept_metadata k WHERE k.concept_id = p.concept_id)) AS some_are_absent
 """)
 
-# Inserts the rows of concepts that have none. Not one statement with the UPDATE: an INSERT with ON CONFLICT
-# checks a NOT NULL column that the product has added also for rows that exist.
+# Inserts the rows of concepts that have none. Not one statement with the UPDATE, and not left to ON CONFLICT,
+# which is for rows of concurrent transactions: an INSERT checks a NOT NULL column that the product has added
+# also for rows that exist.
 INSERT = text(f"""
 INSERT INTO concept_metadata (concept_id, {", ".join(_COLUMNS)}, created_at, updated_at)
 SELECT concept_id, {", ".join(_COLUMNS)}, content_now(), content_now()
@@ -107,7 +107,7 @@ def project_concept_metadata(
     parameters = {"rows": storable_json(rows)}
     updated = connection.execute(UPDATE, parameters).one()
     changed = int(updated.rows)
-    if updated.some_are_absent:
+    if updated.some_are_absent:  # undone alone, so that the UPDATE remains
         with undone_alone(connection, "concept_metadata_refused", always=True, roadmap_id=roadmap_id):
             changed += connection.execute(INSERT, parameters).rowcount
     return changed

@@ -5,6 +5,7 @@ a remedy. If its surroundings caused the refusal, the content stays staged and i
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ..contracts.errors import IdTakenError, InvalidContentError, VersionTakenError
 from ..contracts.items import REJECTED_BY_CHECK, RecordedFailure
@@ -12,10 +13,14 @@ from ..contracts.states import NextAction
 from ..platform.postgres.sqlstate import is_about_content
 
 
-def remedy_for(
-    staged: str | None, refusals: Sequence[RecordedFailure]
-) -> tuple[NextAction, RecordedFailure | None]:
-    """Choose the remedy for one item, and return it with the refusal that it is for.
+class Remedy(NamedTuple):
+    action: NextAction
+    refusal: RecordedFailure | None = None
+    """The refusal that it is for; `None` for `GENERATE` and `SAVE`."""
+
+
+def remedy_for(staged: str | None, refusals: Sequence[RecordedFailure]) -> Remedy:
+    """Choose the remedy for one item.
 
     A refusal only applies to the content with its fingerprint, not to content that was staged later.
 
@@ -24,13 +29,13 @@ def remedy_for(
         refusals: the item's refusals, the latest first.
     """
     if staged is None:
-        return NextAction.GENERATE, None
+        return Remedy(NextAction.GENERATE)
     for refusal in refusals:
         _, failure = refusal
         remedy = remedy_of_code(failure.error_code)
         if remedy is not NextAction.SAVE and failure.content_fingerprint == staged:
-            return remedy, refusal
-    return NextAction.SAVE, None
+            return Remedy(remedy, refusal)
+    return Remedy(NextAction.SAVE)
 
 
 def remedy_of_code(error_code: str) -> NextAction:

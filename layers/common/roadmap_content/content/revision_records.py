@@ -119,6 +119,7 @@ def read_text(bucket: Bucket, roadmap_id: str, content_url: str, limit: int) -> 
     stored = bucket.get(key, limit=limit) if is_text_of(roadmap_id, key) else None
     if stored is None:
         raise TextUnavailableError("the item is saved, but its text does not exist")
+    # A key of the product has no hash.
     if hash_in(key) not in (None, hashlib.sha256(stored.body).hexdigest()):
         raise TextUnavailableError("the item is saved, but its text was overwritten")
     return stored.body.decode(errors="replace")

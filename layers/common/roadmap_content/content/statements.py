@@ -22,7 +22,7 @@ ORIGIN_COLUMNS = f"task_id text, attempt integer, {_TYPED_ORIGIN}"
 """The part of an incoming row that is its origin."""
 
 # Records the origins of the contents that an attempt refused.
-# Guarantees: a repeated record of the same refusal changes nothing.
+# Guarantees: a repeated record of the same refusal changes nothing. An index has the refused contents only.
 RECORD_REFUSED = f"""
 INSERT INTO content_origins
     (content_type, roadmap_id, concept_id, task_id, attempt, refused_code, {_ORIGIN_NAMES})
@@ -47,14 +47,13 @@ FROM (SELECT 1) AS one_row LEFT JOIN LATERAL (SELECT * FROM content_origins
     ORDER BY origin_id DESC LIMIT 1) AS source ON true
 """
 
-# Selects the origin of a content. The actor and the instruction of an attempt are in its row, and are erased
-# with it. The instruction applies to what the attempt has replaced. A restored content has an actor of its
-# own, who may not read this text.
+# Selects the latest origin of a content. The actor and the instruction of an attempt are in its row, and are
+# erased with it. The instruction applies to what the attempt has replaced: a missing item may have been
+# staged before, without it. A restored content has an actor of its own, who may not read this text.
 ORIGIN_OF_CONTENT = """
 SELECT generator, model_id, prompt_version, o.tokens_in, o.tokens_out, content_fingerprint,
     o.task_id, o.attempt, coalesce(o.actor, a.actor) AS actor, o.reason, restored_from, recorded_at,
-    CASE WHEN o.actor IS NULL AND o.generator <> 'product'
-            AND a.replaces -> o.content_type -> o.concept_id IS NOT NULL
+    CASE WHEN o.actor IS NULL AND a.replaces -> o.content_type -> o.concept_id IS NOT NULL
         THEN a.scope ->> 'instruction' END AS instruction
 FROM content_origins o LEFT JOIN content_attempts a ON a.task_id = o.task_id AND a.attempt = o.attempt
 WHERE o.content_id = :content_id AND o.content_type = :content_type AND o.roadmap_id = :roadmap_id
@@ -64,6 +63,7 @@ ORDER BY o.origin_id DESC LIMIT 1
 
 
 def _digest(text_value: str) -> str:
+    """A hash of an id, as our index has it. Collation "C": the product's may be nondeterministic."""
     return f'hashtextextended(CAST({text_value} AS text) COLLATE "C", 0)'
 
 
@@ -89,8 +89,9 @@ def origin_sql(content_type: ContentType, key: str, written: str) -> str:
     )
 
 
-# Removes former contents with their origins. Of a row that was replaced in place, the newest archived row has
-# the revision of the current content, in `replaced_by`: it loses only the former content (`source_row`). The
+# Removes former contents with their origins: of the `:step` oldest rows of the archive, those that are old
+# enough, so that a step reads no others. Of a row that was replaced in place, the newest archived row has the
+# revision of the current content, in `replaced_by`: it loses only the former content (`source_row`). The
 # older ones that were emptied so are removed: none of them is the newest any more.
 _REMOVE_FORMER = """
 WITH expired AS MATERIALIZED (
@@ -321,13 +322,14 @@ WITH revision AS (
 SELECT CAST(document AS text) AS source, content_id, generated_at, content_url,
     EXISTS (SELECT FROM revision later WHERE later.content_url = r.content_url
         AND later.generated_at > r.generated_at AND later.heading <> r.heading) AS is_overwritten
-FROM revision r WHERE revision_id = :revision_id LIMIT 1
+FROM revision r WHERE revision_id = :revision_id
 """
     return listing, source
 
 
-# Gives an item's row the content of a former one, unless they differ in `generated_at` only. Columns that
-# were added since the row was archived keep their values.
+# Gives an item's row the content of a former one, unless they differ in `generated_at` only: a function of
+# the migration updates all columns but the key. Columns that were added since the row was archived keep their
+# values.
 _REPLACE = """
 SELECT content_replace_item('{table}', '{key}', older, newer) FROM (
     SELECT older, json_populate_record(json_populate_record(older, CAST(:source AS json)),
@@ -348,26 +350,26 @@ RETURNING {key}
 
 # Saves contents of a table with one row per item, with their origins: `checked` decides about each (`kept`,
 # `id_taken`, `replaced` or `new`), the parts behind it write. Returns those that were not written: a `new`
-# one whose id another transaction has just taken is `id_taken`.
+# one whose id a row has, or an earlier one of the batch (ON CONFLICT leaves it out), is `id_taken`, too.
 # Guarantees: an existing row of a concept is kept; an id that another concept uses is refused, not moved.
 # Content that replaces other content is saved only while that is the row's revision, so a repeated or late
-# save changes nothing. The row keeps its id, and its former content is archived. A row that the product
-# deletes at the same time is not replaced. `OFFSET 0` forces one index lookup per row. Without it, stale
-# statistics of a growing roadmap make the planner read all rows of the roadmap for every incoming row.
+# save changes nothing; it needs an id of its own, which becomes the revision. The row keeps its id, and its
+# former content is archived. A row that the product deletes at the same time is not replaced. `OFFSET 0`
+# forces one index lookup per row: stale statistics would make the planner read the table for each. A content
+# without its document (LEFT JOIN) violates NOT NULL, instead of being left out.
 _SAVE = """
 WITH incoming AS (
-    SELECT r.*, row_number() OVER (PARTITION BY r.{key} ORDER BY r.ordinal) AS id_rank
-    FROM json_to_recordset(CAST(:rows AS json)) AS r(
+    SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS r(
         ordinal integer, concept_id text, {key} text, {typed_columns}, replaces text, {origin_columns})
 ), checked AS (
     SELECT incoming.*, mine.{key} AS row_id, CASE
-        WHEN mine.{key} IS NOT NULL AND mine.revision IS DISTINCT FROM incoming.replaces THEN 'kept'
-        WHEN incoming.id_rank > 1 OR owner.{key} IS NOT NULL THEN 'id_taken'
-        WHEN mine.{key} IS NOT NULL THEN 'replaced'
-        ELSE 'new'
+        WHEN mine.{key} IS NULL THEN 'new'
+        WHEN mine.revision IS DISTINCT FROM incoming.replaces THEN 'kept'
+        WHEN incoming.{key} = incoming.replaces
+            OR EXISTS (SELECT FROM {table} o WHERE o.{key} = incoming.{key} OFFSET 0) THEN 'id_taken'
+        ELSE 'replaced'
     END AS row_status
     FROM incoming
-    LEFT JOIN LATERAL (SELECT o.{key} FROM {table} o WHERE o.{key} = incoming.{key} OFFSET 0) owner ON true
     LEFT JOIN LATERAL (SELECT m.{key}, {revision_of_mine} AS revision
         FROM {table} m
         WHERE {of_item}

@@ -80,7 +80,7 @@ def decode(text: str) -> Any:  # noqa: ANN401 - any JSON value
 
 def read_json(value: str) -> Any:  # noqa: ANN401 - any JSON value
     """Decode a column with texts as `storable_text` returns them: an answer of the API cannot encode others.
-    Returns `None` if Python cannot decode it, because an error of the driver would break the connection.
+    Returns `None` if Python cannot decode it: the driver calls it, and an error would break the connection.
     """
     try:
         return decode(_with_storable_texts(value))
@@ -115,9 +115,8 @@ def is_deep(value: object) -> bool:
         next_level: list[Any] = []
         for outer in level:
             values = outer.values() if type(outer) is dict else outer
-            next_level += [
-                inner for inner in values if type(inner) in _CONTAINERS
-            ]  # faster than `isinstance`
+            # `type` is faster than `isinstance`.
+            next_level += [inner for inner in values if type(inner) in _CONTAINERS]
         level = next_level
     return bool(level)
 

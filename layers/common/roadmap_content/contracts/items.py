@@ -36,6 +36,9 @@ REJECTED_BY_CHECK, REFUSED_BY_GENERATOR = "Check.", "Generator."
 MAX_REASON = 500
 """Maximum characters of a reason, so that content is not copied into it."""
 
+MAX_INSTRUCTION = 2_000
+"""Maximum characters of an instruction to change a content. A prompt has all of it."""
+
 
 class _Failure(NamedTuple):
     item: Item

@@ -42,8 +42,10 @@ def pause_before(
         return None
     if same and made >= SAME_REASON_LIMIT and not any(saved[:SAME_REASON_LIMIT]):
         return None
-    doubled: timedelta = FIRST_PAUSE * 2**made
-    return min(doubled, LONGEST_PAUSE)
+    pause = FIRST_PAUSE
+    for _ in range(made):  # not 2**made: with a high limit, that is longer than a timedelta can be
+        pause = min(2 * pause, LONGEST_PAUSE)
+    return pause
 
 
 def plan_automatic_attempt(services: Services, connection: Connection, remains: Remains) -> Following:
@@ -51,7 +53,7 @@ def plan_automatic_attempt(services: Services, connection: Connection, remains: 
     limit, groups = services.settings.automatic_attempts, remains.groups
     if not limit or not groups:
         return Following()
-    attempts = connection.execute(LATEST, {"task_id": remains.task_id, "limit": limit + 1}).all()
+    attempts = connection.execute(LATEST, {"task_id": remains.task_id, "limit": limit}).all()
     causes = [attempt.cause for attempt in attempts]
     saved = [sum((attempt.saved or {}).values()) for attempt in attempts]
     same = remains.groups_before == {group.key.group_id for group in groups}

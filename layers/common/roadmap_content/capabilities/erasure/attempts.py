@@ -11,8 +11,7 @@ from sqlalchemy import Connection, text
 STEP_SECONDS = 900
 """The longest time of a function. A step that was sent before its attempt ended is over after it."""
 
-# An attempt without a time of its claim counts as older than `:before`.
-_OF_USER = "user_id = :user_id AND coalesce(claimed_at < CAST(:before AS timestamptz), true)"
+_OF_USER = "user_id = :user_id AND (CAST(:before AS timestamptz) IS NULL OR claimed_at < :before)"
 
 # Finds the user's open attempts, also those of deleted tasks.
 OPEN_OF_USER = text(f"""

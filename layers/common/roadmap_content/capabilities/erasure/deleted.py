@@ -113,7 +113,7 @@ def note_deleted(
 
 def subjects_of(due: Sequence[DueTask]) -> Subjects:
     roadmaps = sorted({roadmap_id for task in due for roadmap_id in task.roadmaps})
-    return Subjects(roadmaps, [task.task_id for task in due if task.task_gone], ("", ""))
+    return Subjects(roadmaps, [task.task_id for task in due if task.task_gone])
 
 
 def remove_deleted(

@@ -112,8 +112,9 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
 
     Raises:
         ErasureRefusedError: a row of the product refers to one that was to be deleted.
-        InvalidRequestError: the register has no such erasure to apply again.
+        InvalidRequestError: the register has no such erasure to apply again, or `after` is not of an answer.
     """
+    place = request.place  # before anything is begun: it may be refused
     user_hash = register.hash_user(services.erasure_key, request.user_id)
 
     def begin(connection: Connection) -> register.Entry:
@@ -135,7 +136,7 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
     part = _Part(services, request, entry, before, deadline)
     if waits_until := part.stop_runs():
         return ErasureAnswer(dry_run=False, complete=False, waits_until=waits_until)
-    place, removed = request.place, Removed()
+    removed = Removed()
     while deadline.remaining > PART_SECONDS:
         page = part.read_page(place)
         if page is None:
@@ -170,14 +171,16 @@ class _Part(NamedTuple):
         for task_id, execution_arn in transact(
             services.engine, open_attempts_of, deadline, user_id, self.before
         ):
-            stopped, reason = None, "the user's data is erased"
+            stopped = None
             try:
+                reason = "the user's data is erased"
                 answer = cancel_task(services, task_id, None, deadline, self.request.actor, reason)
                 stopped = answer.stopped_execution
             except (TaskNotFoundError, NotCancellableError, AtWorkElsewhereError) as error:
                 logger.info("erased_task_not_cancelled", task_id=task_id, reason=str(error))
             if execution_arn is not None and execution_arn != stopped:
-                # If this fails, the run may still write: the error ends the request, and nothing is deleted.
+                # Of a task that is gone or over, or again, without an answer before. If this fails, the run
+                # may still write: the error ends the request, and nothing is deleted.
                 services.executions.stop(execution_arn)
         return transact(services.engine, end_attempts_of, deadline, user_id, self.before)
 
@@ -324,7 +327,7 @@ def _remains(services: Services) -> list[Remainder]:
     days = {
         "the access log of the API: ids, addresses": settings.access_log_retention_days,
         "logs of the functions and of the state machine: ids": settings.log_retention_days,
-        "executions of Step Functions: ids": 90,
+        "executions of Step Functions: ids": 90,  # as AWS keeps them
         "traces: paths with ids, addresses": 30,
     }
     return [

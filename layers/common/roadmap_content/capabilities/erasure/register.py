@@ -129,7 +129,9 @@ def mark_of_task(erasure_id: str) -> str:
 
 
 def read_receipt(connection: Connection, task: Task) -> dict[str, Receipt | None]:
-    """The receipt of the erasure that has made a task the product's own again; `None` if none has."""
+    """The field `erased` of a task's detail: the receipt of the erasure that has made the task the product's
+    own again; `None` if none has.
+    """
     erasure_id = (task.disowned_by or "").removeprefix(_MARK)
     row = connection.execute(READ, {"erasure_id": erasure_id}).one_or_none() if erasure_id else None
     return {"erased": None if row is None else _entry(row).receipt}

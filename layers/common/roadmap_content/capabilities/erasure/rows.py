@@ -104,9 +104,9 @@ WITH named AS (
 )
 SELECT s.kind, s.id FROM owned s WHERE (s.kind, s.id) > (:after_kind, :after_id)
 GROUP BY s.kind, s.id
-HAVING CAST(:before AS timestamptz) IS NULL OR bool_or(coalesce(s.at < :before, true)) AND NOT EXISTS (
+HAVING CAST(:before AS timestamptz) IS NULL OR (bool_or(coalesce(s.at < :before, true)) AND NOT EXISTS (
     SELECT FROM content_attempts n WHERE n.user_id = :user_id AND n.claimed_at >= :before
-        AND s.id IN (n.task_id, n.roadmap_id))
+        AND s.id IN (n.task_id, n.roadmap_id)))
 ORDER BY s.kind, s.id LIMIT :limit
 """)
 
@@ -145,8 +145,8 @@ class Subjects(NamedTuple):
 
     roadmaps: list[str]
     tasks: list[str]
-    last: tuple[str, str]
-    """Kind and id of the last one: the place of the next page."""
+    last: tuple[str, str] = ("", "")
+    """Kind and id of the last one: the place of the next page, if they are of a page."""
 
 
 class Rule(NamedTuple):
@@ -196,12 +196,13 @@ def _condition(columns: Collection[str], required: Collection[str], *, is_of_pro
     """The `condition` of a table's rule. `required` are the columns that are NOT NULL."""
     naming = [column for column in _SUBJECT_COLUMNS if column in columns]
     never_null = [column for column in naming if column in required]
+    if not naming:
+        return ""
     if naming == ["task_id", "roadmap_id"] and not never_null:
         return _BY_TASK_OR_ROADMAP
-    for column in never_null or naming:
-        by_hash = BY_HASH if column == "roadmap_id" and not is_of_product else ""
-        return by_hash + _SUBJECT_COLUMNS[column]
-    return ""
+    column = (never_null or naming)[0]
+    by_hash = BY_HASH if column == "roadmap_id" and not is_of_product else ""
+    return by_hash + _SUBJECT_COLUMNS[column]
 
 
 def require_privileges(connection: Connection) -> None:
@@ -257,13 +258,13 @@ def erase_rows(
     """Delete the rows of a page, the product's only with `product_rows`; return their numbers. The caller has
     locked the page (`lock_subjects`).
     """
-    known = rules(connection)
-    ours, of_product = count_rows(connection, subjects, known)  # with the failures
-    forget_failures(connection, hooks, subjects.tasks)
-    for rule in known:  # ours last: the triggers of the product's tables write into them
+    all_rules = rules(connection)
+    ours, of_product = count_rows(connection, subjects, all_rules)
+    forget_failures(connection, hooks, subjects.tasks)  # has been counted, and is more than a DELETE
+    for rule in all_rules:  # ours last: the triggers of the product's tables write into them
         if rule.condition and (product_rows or not rule.is_of_product):
             connection.execute(text(f"DELETE FROM {rule.table} WHERE {rule.condition}"), _page(subjects))
-        if "filter" in rule.columns:  # of a recovery, which may be about many users
+        if "filter" in rule.columns:  # of a recovery: it may be about many users, and keeps the others
             either = [*subjects.tasks, *subjects.roadmaps]
             ids = {"task_ids": subjects.tasks, "roadmap_id": subjects.roadmaps, "q": either}
             _Changes(connection).replace(rule, "filter", ids)
@@ -297,14 +298,15 @@ def erase_names(
     is_back = before is not None and is_named(connection, user_id)
     names = [f"user:{user_id}", f"operator:{user_id}"]
     own = None
-    if dry_run:
-        own = next_subjects(connection, user_id, ("", ""), None, None) or Subjects([], [], ("", ""))
+    if dry_run:  # the pages count the rows of the subjects
+        own = next_subjects(connection, user_id, ("", ""), None, None) or Subjects([], [])
     changes = _Changes(connection, before, own)
     rows, replaced = {}, {}
     for rule in rules(connection):
         table, delete = rule.table, f"DELETE FROM {rule.table}"
         if product_rows and table in LEARNERS:
             rows[table] = changes.change(rule, delete, "user_id = :value", {"value": user_id})
+        # The counters of the queue: its attempts, which have a task, are subjects.
         if "queue_key" in rule.columns and not rule.condition and not is_back:
             rows[table] = changes.change(rule, delete, "queue_key = :value", {"value": f"user:{user_id}"})
         replaced[table] = 0

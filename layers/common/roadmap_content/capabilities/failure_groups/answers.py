@@ -23,7 +23,7 @@ from ...contracts.items import Stage
 from ...contracts.reasons import sentence_of
 from ...contracts.states import GroupState, Who
 from ...state.tasks.next_actions import Advice, advice_for
-from .lists import read_group, read_groups, read_healed_groups, read_hours
+from .lists import HEALED, HOURS, read_group, read_groups
 from .states import group_changes
 
 
@@ -68,9 +68,9 @@ def describe_history(connection: Connection, days: int) -> FailureHistory:
     since = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=24 * days - 1)
     healed = [
         {**row._mapping, "sentence": sentence_of(row.error_code)}
-        for row in read_healed_groups(connection, since)
+        for row in connection.execute(HEALED, {"since": since})
     ]
-    hours = [row._mapping for row in read_hours(connection, since)]
+    hours = [row._mapping for row in connection.execute(HOURS, {"since": since})]
     return FailureHistory.model_validate({"since": since, "hours": hours, "healed": healed})
 
 

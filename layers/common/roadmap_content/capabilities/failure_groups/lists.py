@@ -1,7 +1,6 @@
 """Lists of failure groups, each with its state, an example and its failures by hour."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -75,6 +74,7 @@ def read_groups(
         place += " AND state = ANY(:states)"
         parameters["states"] = [str(state) for state in states]
     conditions, of_tasks = task_conditions(task_filter)
+    # The condition `failure` is on failures: below, it is asked of them or of the sums.
     on_tasks = [condition.of_set for name, condition in conditions.items() if name != "failure"]
     if on_tasks:  # the stored sums are those of all tasks
         parameters |= of_tasks
@@ -97,16 +97,6 @@ def read_group(connection: Connection, group_id: str) -> Any:  # noqa: ANN401 - 
     if group is None:
         raise FailureGroupNotFoundError(f"there is no failure group {group_id!r}")
     return group
-
-
-def read_hours(connection: Connection, since: datetime) -> Sequence[Any]:
-    """The failed items of each hour since then, of all groups."""
-    return connection.execute(HOURS, {"since": since}).all()
-
-
-def read_healed_groups(connection: Connection, since: datetime) -> Sequence[Any]:
-    """The groups that had failures since then and have none now."""
-    return connection.execute(HEALED, {"since": since}).all()
 
 
 def _page(groups: str, failures: str, hours: str, place: str) -> str:

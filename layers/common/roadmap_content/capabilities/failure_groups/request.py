@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from ...contracts.payloads import Payload
+from ...contracts.payloads import AuditReason, Payload
 from ...contracts.states import GroupState
 
 
@@ -23,9 +23,7 @@ class GroupStateRequest(Payload):
         Literal[GroupState.NEW, GroupState.ACKNOWLEDGED, GroupState.IGNORED, GroupState.RESOLVED],
         Field(description="`regressed` follows from the failures: a resolved group that has come back."),
     ]
-    note: Annotated[
-        str, Field(min_length=1, max_length=500, pattern=r"\S", description="For the audit trail.")
-    ]
+    note: AuditReason
     until: Annotated[
         datetime | None,
         Field(description="With `ignored`: the time at which the group is new again. Without a zone, UTC."),

@@ -93,7 +93,9 @@ def _healed(changes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _differences(
     before: Sequence[FailureRow], after: Sequence[FailureRow]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The differences of the sums: by group for `ADD_TO_GROUPS`, by group and hour for `ADD_TO_HOURS`."""
+    """The differences of the sums: by group for `ADD_TO_GROUPS`, by group and hour for `ADD_TO_HOURS`. All
+    rows are of one task, which counts once in a group, whatever its rows there.
+    """
     by_group: dict[str, dict[str, Any]] = {}
     by_hour: Counter[tuple[str, datetime]] = Counter()
     for sign, rows in ((-1, before), (1, after)):

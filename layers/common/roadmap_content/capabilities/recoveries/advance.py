@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from ...content.roadmaps.metadata import lock_roadmap_of
 from ...contracts.errors import ChangedSinceError, ContentError, TransientError
+from ...contracts.items import MAX_REASON
 from ...contracts.states import Cause, RecoveryState, TaskResult
 from ...platform.postgres.transactions import RESERVE, transact, transact_in_parts
 from ...platform.runtime.deadline import Deadline
@@ -154,7 +155,7 @@ def _step(connection: Connection, services: Services, recovery_id: str) -> tuple
     state, stop_reason = next_state(
         RecoveryState(recovery.state), recovery, progress, pauses_after_canary=changes_contents
     )
-    if state in _STOP_REASONS and progress.waiting:
+    if state in _STOP_REASONS:
         refuse_waiting(connection, recovery_id, _STOP_REASONS[state])
     _write_state(services, connection, recovery, state, stop_reason, ended=has_ended(state, progress))
     if state is RecoveryState.PAUSED_BY_BREAKER:
@@ -198,8 +199,7 @@ def _write_state(
     """Write the state of a locked recovery, and the event of its end in the transaction that ends it."""
     write_recovery(connection, recovery, state=state, stop_reason=stop_reason, ended=ended)
     if ended:
-        results = count_tasks(connection, recovery.recovery_id).results
-        counts = {"total": sum(results.values())} | {str(result): tasks for result, tasks in results.items()}
+        counts = count_tasks(connection, recovery.recovery_id).by_result
         record_events(services, connection, [recovery_ended(recovery.recovery_id, state, counts)])
 
 
@@ -219,7 +219,7 @@ def _start_task(services: Services, recovery: Recovery, task: WaitingTask, deadl
     except (RecoveryStoppedError, TransientError):
         raise
     except ContentError as error:
-        result, reason = TaskResult.REFUSED, f"{error.code}: {error}"[:500]
+        result, reason = TaskResult.REFUSED, f"{error.code}: {error}"[:MAX_REASON]
     else:
         if answer.status == "processing":
             emit({Metric.RECOVERY_TASKS_STARTED: 1})
@@ -298,7 +298,7 @@ def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
             return
         _require_open(recovery)
         refuse_waiting(connection, recovery_id, _STOP_REASONS[RecoveryState.CANCELLED])
-        hold_attempts(connection, recovery_actor(recovery_id))
+        hold_attempts(connection, recovery_actor(recovery_id))  # until `_end_held` ends them
         running = read_progress(connection, recovery_id).running
         _write_state(services, connection, recovery, RecoveryState.CANCELLED, ended=not running)
 
@@ -308,5 +308,5 @@ def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
 
 
 def _require_open(recovery: Recovery) -> None:
-    if recovery.ended_at is not None or recovery.state in FINAL_STATES:
+    if recovery.state in FINAL_STATES:
         raise RecoveryStateError(f"recovery {recovery.recovery_id} is {recovery.state}")

@@ -62,11 +62,10 @@ def describe_latest_of_group(connection: Connection, group_id: str) -> Sequence[
 def describe(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
     """Describe a recovery with its counts, without its progress: for a list."""
     counts = count_tasks(connection, recovery.recovery_id)
-    results = {str(result): tasks for result, tasks in counts.results.items()}
     return RecoveryAnswer.model_validate(
         vars(recovery)
         | {
-            "counts": {"total": sum(results.values())} | results,
+            "counts": counts.by_result,
             "rate_actual": _rate(recovery, counts.attempted),
             "undone": _undone(connection, recovery),
         }

@@ -80,7 +80,7 @@ def resolve(exclusions: Sequence[Exclusion], request: RecoveryRequest) -> Select
         raise InvalidRequestError("`regenerate` without a condition would replace every item: add one")
     if regeneration is None and not task_filter.conditions.keys() - {"all_missing"}:
         raise InvalidRequestError("an empty filter would select every failed task: add a condition")
-    if not task_filter.status and not task_filter.task_ids:
+    if not task_filter.status and not task_filter.task_ids:  # named tasks have any status
         status = UNHEALED if regeneration is None else SAVED
         task_filter = task_filter.model_copy(update={"status": list(status)})
     selection = select_every_task(task_filter)
@@ -88,7 +88,9 @@ def resolve(exclusions: Sequence[Exclusion], request: RecoveryRequest) -> Select
 
 
 def with_missing(selection: Selection) -> Chosen:
-    """The selected tasks, to retry their missing items."""
+    """The selected tasks, to retry their missing items: of the table that determines the order, as
+    `insert_tasks` sorts them.
+    """
     tasks = selection.sql(f"DISTINCT {selection.order}.task_id, {selection.order}.created_at")
     return Chosen(f"SELECT t.*, CAST(NULL AS json) AS items FROM ({tasks}) AS t", selection.parameters)
 
@@ -189,7 +191,7 @@ def _estimate_unknown(
 def require_some(tasks: int) -> None:
     """Raise NothingMatchesError or TooManyTasksError if no recovery may have this number of tasks."""
     if not tasks:
-        raise NothingMatchesError("the filter selects no task; cancelled ones need the status `cancelled`")
+        raise NothingMatchesError("the filter selects no task")
     if tasks > MAX_TASKS:
         raise TooManyTasksError(f"the filter selects more than {MAX_TASKS} tasks: narrow it")
 

@@ -44,8 +44,9 @@ _OF_RECOVERY = """(c.filter ->> 'all_missing' IS NOT NULL OR f.first_seen >= r.s
     AND f.content_type = coalesce(c.filter ->> 'content_type', f.content_type)))"""
 
 # Finds the tasks at which the breaker looks, the last ended first, each with its failure groups: their texts
-# by id, the largest first. Not those that were started before the last resume: they paused the recovery and
-# would do so again. A regeneration has no groups here: its failures are not the task's current ones.
+# by id, the largest first. Not the canary, which is judged by itself; nor tasks without an attempt, or that
+# were started before the last resume: they paused the recovery and would do so again. A regeneration has no
+# groups here: its failures are not the task's current ones. The index has only rows with `ended_at`.
 LAST_ENDED = text(f"""
 SELECT r.result, coalesce((
     SELECT json_object_agg(
@@ -159,8 +160,8 @@ FROM content_recovery_tasks
 WHERE recovery_id = :recovery_id AND items IS NOT NULL AND attempt IS NOT NULL
 """)
 
-# Finds the times at which tasks ended, each with the number of tasks ended by then: the last one, and others
-# at equal distances of that number, `:most` at most besides.
+# Finds the times at which tasks ended, each with the number of tasks ended by then: the last one, and `:most`
+# at most besides: the first and each n-th after it (n is the number of all by `:most`, rounded up).
 ENDS = text("""
 SELECT ended_at, number FROM (
     SELECT ended_at, row_number() OVER (ORDER BY ended_at) AS number, count(*) OVER () AS total
@@ -183,9 +184,11 @@ WHERE a.actor = :actor AND q.state = 'waiting'
 
 
 class Counts(NamedTuple):
-    """The tasks of a recovery by result."""
+    """The tasks of a recovery."""
 
-    results: Mapping[TaskResult, int]
+    by_result: Mapping[str, int]
+    """By `TaskResult`, and their `total`."""
+
     attempted: int
     """Tasks with an attempt of this recovery."""
 
@@ -242,8 +245,9 @@ def count_undone(connection: Connection, recovery_id: str) -> dict[str, Any]:
 def count_tasks(connection: Connection, recovery_id: str) -> Counts:
     """Count a recovery's tasks by result. Reads all of them."""
     rows = connection.execute(COUNT, {"recovery_id": recovery_id}).all()
-    results = dict.fromkeys(TaskResult, 0) | {TaskResult(row.result): row.tasks for row in rows}
-    return Counts(results, sum(row.attempted for row in rows))
+    by_result = dict.fromkeys(map(str, TaskResult), 0) | {row.result: row.tasks for row in rows}
+    total = sum(by_result.values())
+    return Counts({"total": total, **by_result}, sum(row.attempted for row in rows))
 
 
 def read_ends(connection: Connection, recovery_id: str, most: int) -> Sequence[tuple[datetime, int]]:

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 from ...contracts.api.filters import Filter, Moment, Short, TaskFilter
 from ...contracts.api.tasks import Instruction
 from ...contracts.items import ContentType
-from ...contracts.payloads import Payload
+from ...contracts.payloads import AuditReason, Payload
 
 MAX_TOKENS = 10**12
 """Maximum tokens of a budget."""
@@ -75,9 +75,7 @@ class RecoveryRequest(Payload):
             "recovery pauses: look at the changed contents, then resume it, or cancel and undo it."
         ),
     ] = None
-    reason: Annotated[
-        str, Field(min_length=1, max_length=500, pattern=r"\S", description="For the audit trail.")
-    ]
+    reason: AuditReason
     rate_per_minute: Annotated[int, Field(ge=1, le=100_000, description="Tasks to start in a minute.")] = 60
     concurrency: Annotated[int, Field(ge=1, le=1_000, description="Tasks to run at the same time.")] = 10
     token_budget: Annotated[

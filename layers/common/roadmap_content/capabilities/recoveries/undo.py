@@ -11,7 +11,7 @@ from ...content.revision_records import origin_of, record_restored, revisions_of
 from ...content.rows import current_revisions
 from ...contracts.api.recoveries import LeftAlone, TaskUndo, UndoAnswer
 from ...contracts.errors import ChangedSinceError, ContentError, ItemNotFoundError, TransientError
-from ...contracts.items import Item
+from ...contracts.items import MAX_REASON, Item
 from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
@@ -134,13 +134,9 @@ class _TaskUndo(NamedTuple):
         current = current_revisions(connection, roadmap_id, [item]).get(item)
         origin = None if current is None else origin_of(connection, roadmap_id, item, current)
         undo = undo_of(before, current, origin, self.task_id, self.attempt)
-        revision_id = None
-        if undo is Undone.RESTORE:
-            for revision in revisions_of(connection, roadmap_id, item):
-                if revision.content_id == before:
-                    revision_id = revision.revision_id
-                    break
-        return _Decision(undo, current, revision_id)
+        kept = revisions_of(connection, roadmap_id, item) if undo is Undone.RESTORE else ()
+        former = next((revision.revision_id for revision in kept if revision.content_id == before), None)
+        return _Decision(undo, current, former)
 
     def _record_as_restored(self, item: Item, current: str, before: str) -> None:
         """Record that the content `current` equals the one of the revision `before`, so that an earlier
@@ -155,4 +151,6 @@ class _TaskUndo(NamedTuple):
 
 
 def _reason(refusal: ContentError) -> str:
-    return refusal.code if isinstance(refusal, ChangedSinceError) else f"{refusal.code}: {refusal}"[:500]
+    if isinstance(refusal, ChangedSinceError):
+        return refusal.code
+    return f"{refusal.code}: {refusal}"[:MAX_REASON]

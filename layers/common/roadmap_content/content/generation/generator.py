@@ -38,11 +38,13 @@ ANYONE = Learner()
 def learner_from(user_request: object) -> Learner:
     """Read the language and `preferences` from a `user_request`. Any JSON value is accepted. Other fields
     (ids, sessions, flags) are not passed to a generator.
+
+    The product writes `primary_language`, always a tag. Older requests have `preferred_language`, which may
+    also be a text: then it stays among the preferences.
     """
     request: Document = user_request if isinstance(user_request, dict) else {}
     preferences = request.get("preferences")
     preferences = dict(preferences) if isinstance(preferences, dict) else {}
-    # Older requests of the product name `preferred_language`.
     named = [place.get(name) for name in _LANGUAGES for place in (preferences, request)]
     preferences.pop("primary_language", None)
     if _tag(preferences.get("preferred_language")):

@@ -42,7 +42,7 @@ class ItemLocks:
         self._engine = engine
         self._roadmap_id = roadmap_id
         self._deadline = deadline
-        self._unreleased: set[Item] = set()
+        self._may_hold_one = False
 
     @contextmanager
     def held(self, item: Item) -> Iterator[None]:
@@ -75,10 +75,10 @@ class ItemLocks:
             )
         except ContentError as error:
             logger.warning("item_lock_not_released", item=item, **error.why)
-            self._unreleased.add(item)
+            self._may_hold_one = True
 
     def close(self) -> None:
         """End the session if it may hold a lock: otherwise the execution environment would keep the lock."""
-        if self._unreleased:
+        if self._may_hold_one:
             self._engine.dispose()
-            self._unreleased.clear()
+            self._may_hold_one = False

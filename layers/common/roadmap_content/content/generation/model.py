@@ -26,6 +26,7 @@ FIRST_INTERVAL, SHORTEST_INTERVAL, LONGEST_INTERVAL = 0.1, 0.02, 3.0
 """Seconds. The longest bounds how much of the quota is unused when other invocations end."""
 
 SHORTER, LONGER = 0.85, 1.2
+"""Their product is about 1, so the interval stays where half of the calls are throttled."""
 
 
 class Turn(NamedTuple):
@@ -86,6 +87,7 @@ MAX_TRIES = 8
 """Maximum tries of one call, if the time suffices. With the pauses they take one to two minutes."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds: the upper limit of the random pause after the first try; each further try doubles it."""
 
 
 class ModelError(TransientError, code="Model"):
@@ -211,7 +213,7 @@ class ModelGenerator(Generic[QuestionT]):
         """Call the model with retries, as long as the time suffices. A call is started only if the time left
         covers its timeout: because an abandoned call is charged and its answer is lost.
         """
-        longest = FIRST_PAUSE
+        longest_pause = FIRST_PAUSE
         tries_left = MAX_TRIES
         throttled: ModelThrottledError | None = None
         need = self._model.need(question, rejected)
@@ -229,18 +231,18 @@ class ModelGenerator(Generic[QuestionT]):
                 continue
             except ModelError as error:
                 tries_left -= 1
-                pause = random.uniform(0, longest)  # noqa: S311 - jitter
+                pause = random.uniform(0, longest_pause)  # noqa: S311 - jitter
                 if not tries_left or allowance.deadline.remaining - pause < self._call_seconds:
                     raise
                 logger.warning("model_asked_again", **error.why, wait_seconds=pause)
             else:
                 return answer
             self._sleep(pause)
-            longest = min(2 * longest, LONGEST_PAUSE)
+            longest_pause = min(2 * longest_pause, LONGEST_PAUSE)
 
     @property
     def _call_seconds(self) -> float:
-        """Seconds that must be left when a call starts."""
+        """Seconds that must be left when a call starts: one reserve is for staging its answer."""
         return self._model.socket_timeout + TIME_FOR_ANOTHER
 
     def _await_turn(self, deadline: Deadline, throttled: ModelThrottledError | None) -> Turn:

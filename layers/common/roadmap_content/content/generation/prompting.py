@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from ... import content
 from ...contracts.documents import Document, unstorable
 from ...contracts.errors import InvalidContentError
-from ...contracts.items import ContentType
+from ...contracts.items import MAX_INSTRUCTION, ContentType
 from ...contracts.payloads import first_fault
 from ..kind import Draft
 from ..language import language_of
@@ -32,7 +32,7 @@ from .generator import Change, GenerationRequest, Learner
 from .model import Answer, Rejected
 from .quota import Need
 
-MAX_TEXT = 2_000
+MAX_TEXT = MAX_INSTRUCTION
 MAX_SECTION = 8_000
 MAX_DEPTH = 4
 """Limits for text from users, so that users cannot raise the cost of a call: the characters of one text, the
@@ -122,7 +122,7 @@ def prompt_for(
         data["avoid_this_fault_of_an_earlier_answer"] = {"fault": refused}
     parts: Document = {name: _fitting(section) for name, section in data.items()}
     systems = [_template(f"generation/system.{written}.md", changed)]
-    if change is not None:  # whole: what is cut off would be lost
+    if change is not None:  # both whole: what is cut off would be lost (an instruction fits into MAX_TEXT)
         parts |= {"instruction": _clean(change.instruction, 0), "present_content": change.present or {}}
         systems.append(_template(f"generation/change.{written}.md", changed))
     fitting = encoded(parts)
@@ -197,7 +197,8 @@ def schema_of(content_type: ContentType) -> Document:
     return {key: root[key] for key in ("type", "properties", "required")}
 
 
-# From the documentation of structured outputs: every object is closed, and these keywords are not accepted.
+# From the documentation of structured outputs: every object is closed, these keywords are not accepted, and
+# `minItems` only with 0 or 1.
 _NOT_STRICT = frozenset({"minLength", "maxLength", "pattern", "minimum", "maximum", "maxItems"})
 
 
@@ -248,6 +249,7 @@ class PromptedModel:
         most_output = prompt.most_output(self.max_output)
         if rejected is None or rejected.answer.usage is None:
             return Need(prompt.most_tokens, most_output)
+        # A correction sends the former question and answer, which were counted, and the fault.
         return Need(rejected.answer.usage.total + len(rejected.fault.encode()), most_output)
 
     def read(self, request: GenerationRequest, answer: Answer) -> Document:

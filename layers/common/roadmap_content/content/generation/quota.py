@@ -24,6 +24,12 @@ from ...platform.runtime.log import logger
 from ...platform.runtime.settings import Settings
 from .leases import exchange
 
+LOOK_SECONDS = 0.05
+"""The shortest pause of a call that has to wait: another thread may make tokens available before."""
+
+FIGURES_SECONDS = 60
+"""After this time without an exchange, the pace of the last ones predicts nothing."""
+
 LEASE_SECONDS = 2.0
 """The largest lease, as a time of the whole quota; at least one call. Longer ones would let others wait."""
 
@@ -112,7 +118,8 @@ class ModelQuota:
         # Before the lock: the thread that holds it leases for all that wait.
         self._waiting.setdefault(threading.get_ident(), tokens)
         with self._lock:
-            # Unless the lease waits behind others, which the next exchange serves with returned tokens.
+            # Tokens that calls gave back serve the next ones here. But while a part of the lease is not due,
+            # other invocations wait before this one: they get them, with the next exchange.
             if self._returned > 0 and not self._rest:
                 self._available, self._returned = self._available + self._returned, 0.0
             if self._has_enough():
@@ -126,7 +133,7 @@ class ModelQuota:
     @property
     def seconds_to_wait(self) -> float:
         """Seconds until the next try of a call that has to wait."""
-        return max(SHORTEST_WAIT / 5, self._exchange_at - self._clock())
+        return max(LOOK_SECONDS, self._exchange_at - self._clock())
 
     def give_up(self) -> None:
         """The calling thread does not wait any more. If it got no tokens, and no other one waits, those that
@@ -150,7 +157,8 @@ class ModelQuota:
                 if usage.tokens_in:
                     self._most_input += need.most_input
                     self._input += usage.tokens_in
-            # Other invocations may wait for these tokens, and must not use what this one took in excess.
+            # Other invocations may wait for these tokens, and must not use what this one took in excess; a
+            # process without calls makes no further exchange.
             is_last = not self._at_work and not self._waiting
             if self._returned < 0 or is_last or self._clock() >= self._exchanged_at + LONGEST_WAIT:
                 self._return()
@@ -199,7 +207,7 @@ class ModelQuota:
         or end it. Return why generation is stopped, or `None`.
         """
         asked = 0.0 if self._rest else self._missing()
-        if asked:
+        if asked:  # before the COMMIT, which may get no answer: the next exchange then finds the lease
             self._lease_id, self._rest = uuid4().hex, asked
         exchanged = transact(
             self._engine,
@@ -217,9 +225,9 @@ class ModelQuota:
         bucket, lease = exchanged.bucket, exchanged.bucket.lease
         now = self._clock()
         # The pace at which the bucket was supplied: faster than the quota, because calls return tokens. It
-        # predicts when the rest of the lease is due, and so the next exchange. Old figures predict nothing.
+        # predicts when the rest of the lease is due, and so the next exchange.
         elapsed = now - self._exchanged_at
-        supply = (bucket.supplied - self._supplied) / elapsed if 0 < elapsed < 60 else 0.0
+        supply = (bucket.supplied - self._supplied) / elapsed if 0 < elapsed < FIGURES_SECONDS else 0.0
         self._rate, self._supplied, self._exchanged_at = bucket.rate, bucket.supplied, now
         if lease is not None:
             self._available += self._rest - lease.rest

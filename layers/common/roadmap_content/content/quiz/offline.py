@@ -53,29 +53,35 @@ def draft(outline: Outline) -> QuizDraft:
     )
     return QuizDraft(
         questions=[
-            _choice(outline, texts, "q-1", texts.place, (outline.place,), "easy"),
-            _choice(outline, texts, "q-2", texts.prerequisite, outline.prerequisites, "medium"),
-            _choice(outline, texts, "q-3", texts.keywords, outline.keywords, "hard"),
+            _choice(outline, texts, "q-1", texts.place, (outline.place,), "easy", most_right=1),
+            _choice(outline, texts, "q-2", texts.prerequisite, outline.prerequisites, "medium", most_right=1),
+            _choice(outline, texts, "q-3", texts.keywords, outline.keywords, "hard", most_right=3),
             described,
         ]
     )
 
 
 def _choice(
-    outline: Outline, texts: _Texts, number: str, question: str, known: Sequence[str], difficulty: Difficulty
+    outline: Outline,
+    texts: _Texts,
+    question_id: str,
+    question: str,
+    known: Sequence[str],
+    difficulty: Difficulty,
+    *,
+    most_right: int,
 ) -> QuestionDraft:
-    """A question with right options that are the first texts of the outline, and two wrong ones. The order of
-    the options varies between concepts.
+    """A question with at most `most_right` right options, the first of the `known` texts of the outline, and
+    two wrong ones. The order of the options varies between concepts.
     """
-    several = question is texts.keywords
-    right = [text for text in known if text][: 3 if several else 1] or [outline.nothing]
+    right = [text for text in known if text][:most_right] or [outline.nothing]
     options = sorted(
         [*right, *islice(_wrong(texts.wrong, {*right, *known}), 2)],
-        key=lambda option: hashlib.sha256(f"{outline.concept_id}\n{number}\n{option}".encode()).digest(),
+        key=lambda option: hashlib.sha256(f"{outline.concept_id}\n{question_id}\n{option}".encode()).digest(),
     )
     return QuestionDraft(
-        question_id=number,
-        question_type="multiple_choice" if several else "single_choice",
+        question_id=question_id,
+        question_type="single_choice" if most_right == 1 else "multiple_choice",
         question=question.format(name=outline.name),
         options=options,
         correct_answer=[index for index, option in enumerate(options) if option in right],

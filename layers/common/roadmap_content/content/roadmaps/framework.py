@@ -8,7 +8,7 @@ import math
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...contracts.documents import (
     MAX_DEPTH,
@@ -119,18 +119,23 @@ class Framework:
 
     def project(self, current: Mapping[ContentType, Mapping[str, Row]]) -> str | None:
         """The text with the projected fields; `None` if nothing changes."""
-        kinds = [(kind.project, current[content_type]) for content_type, kind in CONTENT_KINDS.items()]
-        changes = []
-        for concept_id, node in self.written:
-            differing: Document = {}
-            for project, rows in kinds:
-                if concept_id is None:
-                    break
-                for key, value in project(rows.get(concept_id)).items():
-                    if key not in node or node[key] != value or type(node[key]) is not type(value):
-                        differing[key] = value
-            changes.append(differing)
-        return set_fields(self.text, self.document, dict(enumerate(changes))) if any(changes) else None
+        changes = [
+            {} if concept_id is None else _differing(node, concept_id, current)
+            for concept_id, node in self.written
+        ]
+        return set_fields(self.text, self.document, changes) if any(changes) else None
+
+
+def _differing(node: Document, concept_id: str, current: Mapping[ContentType, Mapping[str, Row]]) -> Document:
+    """The projected fields that a concept object lacks, or has with another value or type (`1 == True`)."""
+    projected: Document = {}
+    for content_type, kind in CONTENT_KINDS.items():
+        projected |= kind.project(current[content_type].get(concept_id))
+    return {
+        key: value
+        for key, value in projected.items()
+        if key not in node or node[key] != value or type(node[key]) is not type(value)
+    }
 
 
 def missing_items(concept_ids: Iterable[str], saved: Mapping[ContentType, Container[str]]) -> list[Item]:
@@ -168,27 +173,24 @@ def read_framework(document: object) -> Framework:
     written: list[tuple[str | None, Document]] = []
     skipped: list[str] = []
     concepts = list(_walk(document))
-    ids = [node.get("concept_id") for _, _, node in concepts]
+    ids: list[Any] = [node.get("concept_id") for _, _, node in concepts]
     # One search is much faster than one per id.
     may_be_unstorable = bool(unstorable("".join(each for each in ids if isinstance(each, str))))
     for (position, place, node), concept_id in zip(concepts, ids, strict=True):
-        usable, fault = "", None
         if not isinstance(concept_id, str) or not concept_id:
-            fault = f"concept_id is not a text: {concept_id!r:.80}"
-        elif may_be_unstorable and (found := unstorable(concept_id, "concept_id")):
-            fault = found
+            fault: str | None = f"concept_id is not a text: {concept_id!r:.80}"
         else:
-            usable = concept_id
-        written.append((usable or None, node))
+            fault = unstorable(concept_id, "concept_id") if may_be_unstorable else None
+        written.append((concept_id if fault is None else None, node))
         if fault is not None:
             skipped.append(f"{_path(*position)}.{fault}")
-        elif usable in nodes:
+        elif concept_id in nodes:
             skipped.append(
-                f"concept_id {usable!r:.80} occurs twice: "
-                f"at {_path(*positions[usable])} and at {_path(*position)}"
+                f"concept_id {concept_id!r:.80} occurs twice: "
+                f"at {_path(*positions[concept_id])} and at {_path(*position)}"
             )
         else:
-            nodes[usable], places[usable], positions[usable] = node, place, position
+            nodes[concept_id], places[concept_id], positions[concept_id] = node, place, position
     if not nodes:
         raise InvalidFrameworkError(skipped[0] if skipped else "framework_data contains no concept")
     return Framework(nodes, places, document, written, skipped)

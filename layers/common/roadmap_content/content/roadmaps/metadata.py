@@ -33,7 +33,8 @@ FROM roadmap_metadata r, LATERAL (SELECT concat(r.xmin, ' ', r.ctid) AS version)
 WHERE roadmap_id = :roadmap_id
 """)
 
-# Selects a roadmap with a piece of its framework; `fingerprint` shows whether two are of the same text.
+# Selects a roadmap with a piece of its framework: `:length` characters after the first `:start` ones.
+# `fingerprint` shows whether two are of the same text.
 READ_SOURCE = text("""
 SELECT user_id, title, total_estimated_hours, recommended_completion_weeks, md5(framework) AS fingerprint,
     length(framework) AS size, substr(framework, :start + 1, :length) AS piece
@@ -91,9 +92,9 @@ def load_framework(connection: Connection, roadmap_id: str | None, user_id: str)
 
 def _read(connection: Connection, roadmap_id: str | None, user_id: str, known_version: str = "") -> Row[Any]:
     """The row of a user's roadmap, without `framework_data` if its version is `known_version`."""
-    row = connection.execute(READ, {"roadmap_id": roadmap_id, "known_version": known_version}).one_or_none()
     if roadmap_id is None:
         raise RoadmapNotFoundError("the task has no roadmap")
+    row = connection.execute(READ, {"roadmap_id": roadmap_id, "known_version": known_version}).one_or_none()
     if row is None or row.user_id != user_id:
         raise RoadmapNotFoundError(f"there is no roadmap {roadmap_id!r} of the task's user")
     if row.deleted:

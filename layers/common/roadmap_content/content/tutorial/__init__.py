@@ -50,40 +50,34 @@ class TutorialDraft(Draft):
         return f"{blank[0]} is blank" if blank else None
 
 
-# Saves versions of tutorials, with their origins: `checked` decides about each (`kept`, `id_taken`,
-# `version_taken`, `prepared` or `new`), the parts behind it write. Returns those that were not written: one
-# whose id another transaction has just taken, or whose prepared row is gone, is `id_taken`.
+# Saves versions of tutorials, with their origins: `checked` decides about each (`kept`, `version_taken`,
+# `prepared` or `new`), the parts behind it write. Returns those that were not written: a `new` one whose id a
+# row has, or an earlier one of the batch (ON CONFLICT leaves it out), and a `prepared` one whose row is gone,
+# are `id_taken`.
 # Requires a lock on the roadmap's row, so that no other transaction saves its concepts at the same time.
 # Guarantees: a completed row is never changed; a row becomes latest only if no version is higher; when a row
 # is inserted as the latest, a trigger clears `is_latest` of the concept's other rows; an id that another
 # concept uses is refused, not moved. A row that the product prepared (not completed, same id) is completed in
-# place. `OFFSET 0` forces one index lookup per row. Without it, stale statistics of a growing roadmap make
-# the planner choose a join that reads all rows of the roadmap for every incoming row.
+# place. Of several rows with the version, `mine` is a completed one, if there is one.
+# `OFFSET 0` forces one index lookup per row: stale statistics would make the planner read the whole roadmap
+# for each.
 SAVE = f"""
 WITH incoming AS (
-    SELECT r.*, row_number() OVER (PARTITION BY r.tutorial_id ORDER BY r.ordinal) AS id_rank
-    FROM json_to_recordset(CAST(:rows AS json)) AS r(
-        ordinal integer, concept_id text, tutorial_id text, title text, summary text, content_url text,
+    SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS r(
+        concept_id text, tutorial_id text, title text, summary text, content_url text,
         content_version integer, estimated_completion_time integer, {ORIGIN_COLUMNS})
 ), checked AS (
     SELECT incoming.*, CASE
         WHEN mine.content_status = 'completed' THEN 'kept'
-        WHEN incoming.id_rank > 1 THEN 'id_taken'
-        WHEN owner.tutorial_id IS NOT NULL
-            AND (owner.roadmap_id, owner.concept_id, owner.content_version)
-                IS DISTINCT FROM (:roadmap_id, incoming.concept_id, incoming.content_version) THEN 'id_taken'
         WHEN mine.tutorial_id <> incoming.tutorial_id THEN 'version_taken'
         WHEN mine.tutorial_id IS NOT NULL THEN 'prepared'
         ELSE 'new'
     END AS row_status
     FROM incoming
-    LEFT JOIN LATERAL (SELECT o.tutorial_id, o.roadmap_id, o.concept_id, o.content_version
-        FROM tutorial_metadata o WHERE o.tutorial_id = incoming.tutorial_id OFFSET 0) owner ON true
     LEFT JOIN LATERAL (SELECT m.tutorial_id, m.content_status FROM tutorial_metadata m
         WHERE {of_item(concept_id="incoming.concept_id", row="m.")}
             AND m.content_version = incoming.content_version
-        ORDER BY m.content_status = 'completed' DESC, m.tutorial_id = incoming.tutorial_id DESC LIMIT 1
-    ) mine ON true
+        ORDER BY m.content_status = 'completed' DESC LIMIT 1) mine ON true
 ), inserted AS (
     INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, summary, content_url,
         content_status, content_version, is_latest, estimated_completion_time, generated_at)

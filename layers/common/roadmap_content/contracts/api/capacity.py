@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from ..items import ContentType
-from ..payloads import Count, Payload, Positive
+from ..payloads import AuditReason, Count, Payload, Positive
 from ..states import QueueClass
 
 MOST_USERS = 100
@@ -37,9 +37,7 @@ class CapacityRequest(Payload):
             description="Admit no attempt and generate no further item, until it is `false` again.",
         ),
     ] = None
-    reason: Annotated[
-        str, Field(min_length=1, max_length=500, pattern=r"\S", description="For the audit trail.")
-    ]
+    reason: AuditReason
 
 
 class ClassInQueue(Payload):
@@ -50,22 +48,12 @@ class ClassInQueue(Payload):
     waiting_tokens: Count
     oldest_waiting_since: AwareDatetime | None
     at_work: Count
-    grants: Count
-    """Batches that the attempts at work may generate at the same time."""
 
 
-class UserInQueue(Payload):
+class UserInQueue(ClassInQueue):
     """The attempts of one user or tenant, in one class."""
 
-    queue_class: QueueClass
     queue_key: Annotated[str, Field(description="`user:<id>` or `tenant:<id>`.")]
-    waiting: Count
-    waiting_tokens: Count
-    oldest_waiting_since: AwareDatetime | None
-    at_work: Count
-    virtual_time: Annotated[
-        float, Field(description="Tokens charged, from the value at the arrival. The smallest one is next.")
-    ]
 
 
 class CapacityChange(Payload):
@@ -86,13 +74,6 @@ class CapacityAnswer(Payload):
     """The capacity, and its use."""
 
     slots: int
-    most_grants: Annotated[
-        int,
-        Field(
-            description="An attempt is admitted while the grants are below it; while they are not below the "
-            "slots, only that of a user without an attempt at work."
-        ),
-    ]
     tokens_per_minute: Annotated[
         int | None,
         Field(description="The model's quota; null if none is configured: then calls adapt to refusals."),

@@ -201,9 +201,6 @@ class ItemMap(Payload):
     concepts: Count
     """All concepts of the roadmap."""
 
-    first_concept: Count
-    """The index of the page's first concept among them."""
-
     stages: list[StageMap] | None
     states: str
     reasons: list[ReasonRow]

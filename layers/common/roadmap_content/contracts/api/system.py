@@ -129,7 +129,6 @@ class Identity(Payload):
 
     user_id: str
     roles: list[Role]
-    expires_at: str | None
 
 
 class Refusal(Payload):

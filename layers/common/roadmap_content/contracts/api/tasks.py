@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from ..erasure import Receipt
-from ..items import ContentType, Stage
+from ..items import MAX_INSTRUCTION, ContentType, Stage
 from ..payloads import Count, Page, Payload, reason_for_owner
 from ..states import Cause
 from .capacity import GenerationStop, QueuePlace
@@ -181,7 +181,7 @@ Instruction = Annotated[
     str,
     Field(
         min_length=1,
-        max_length=2_000,
+        max_length=MAX_INSTRUCTION,
         pattern=r"\S",
         description="How saved contents are to be changed. The generator gets it with the present content.",
     ),

@@ -5,7 +5,6 @@ The token's own claims never determine the key source or the algorithm.
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import jwt
@@ -49,13 +48,12 @@ class Identity(NamedTuple):
 
     user_id: str
     roles: list[str]
-    expires_at: str
     tenant: str | None = None
 
     @property
     def context(self) -> dict[str, str]:
         """The context for the functions behind API Gateway: strings only."""
-        context = {"user_id": self.user_id, "roles": ",".join(self.roles), "expires_at": self.expires_at}
+        context = {"user_id": self.user_id, "roles": ",".join(self.roles)}
         return context if self.tenant is None else context | {"tenant": self.tenant}
 
 
@@ -67,8 +65,7 @@ def authenticate(authorization: object, settings: AuthorizationSettings) -> Iden
         KeysUnavailableError: the token cannot be verified, because the keys are unavailable.
     """
     claims = verify(bearer_token(authorization), key_source(settings), settings)
-    expires_at = datetime.fromtimestamp(int(claims["exp"]), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Identity(claims["sub"], roles_of(claims, settings), expires_at, _tenant_of(claims, settings))
+    return Identity(claims["sub"], roles_of(claims, settings), _tenant_of(claims, settings))
 
 
 def bearer_token(authorization: object) -> str:

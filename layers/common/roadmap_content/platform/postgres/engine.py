@@ -22,8 +22,8 @@ from sqlalchemy.pool import QueuePool
 
 from ...contracts.errors import MissingSettingError
 from ..runtime.settings import SessionSource
+from . import transactions
 from .driver import Connection
-from .transactions import IS_PATIENT
 
 STATEMENT_TIMEOUT = 30
 LOCK_TIMEOUT = 3
@@ -120,22 +120,26 @@ def open_engine(
             first ("currently doesn't support command-line options"), and a later SET would pin the session.
         statement_timeout: in seconds.
         first: the first statement of each transaction, sent with its begin.
-        is_patient: connect again until the deadline (`transactions.transact`).
+        is_patient: connect again until the deadline (`transactions.transact`), and wait longer for each
+            connection: a person waits for a ping (1 s) and for one connection at most.
     """
     context = verifying_context() if tls else False
+    connect_timeout = CONNECT_TIMEOUT if is_patient else transactions.IMPATIENT_SECONDS
     limits = session_limits(statement_timeout) if session == "options" else {}
     options = [f"--{name}={value}".replace(" ", "\\ ") for name, value in limits.items()]
     startup = {"options": " ".join(options)} if options else {}
     engine = create_engine(
         "postgresql+pg8000://",
-        creator=lambda: _connect(credentials(), context, startup, statement_timeout + CONNECT_TIMEOUT, first),
+        creator=lambda: _connect(
+            credentials(), context, startup, connect_timeout, statement_timeout + CONNECT_TIMEOUT, first
+        ),
         poolclass=QueuePool,
         pool_size=1,
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT,
         pool_pre_ping=True,
         hide_parameters=True,  # content must not be logged
-        execution_options={IS_PATIENT: is_patient},
+        execution_options={transactions.IS_PATIENT: is_patient},
     )
     event.listen(engine, "handle_error", _discard_if_out_of_step)
     return engine
@@ -145,17 +149,18 @@ def _connect(
     credentials: Credentials,
     tls: ssl.SSLContext | bool,
     startup: Mapping[str, str],
+    connect_timeout: float,
     socket_timeout: int,
     first: str,
 ) -> Connection:
     """Open a connection. The socket is opened here, because pg8000 sets no TCP_NODELAY. `startup` are options
-    of the session, `socket_timeout` the seconds for any response, `first` as in `open_engine`.
+    of the session, `socket_timeout` the seconds for any later response, `first` as in `open_engine`.
     """
-    connection = socket.create_connection((credentials.host, credentials.port), CONNECT_TIMEOUT)
+    connection = socket.create_connection((credentials.host, credentials.port), connect_timeout)
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        connection.settimeout(CONNECT_TIMEOUT)
+        connection.settimeout(connect_timeout)
         opened = Connection(
             user=credentials.user,
             host=credentials.host,  # the host name that TLS verifies

@@ -34,22 +34,18 @@ BY_CLASS = text("""
 SELECT class AS queue_class, count(*) FILTER (WHERE state = 'waiting') AS waiting,
     coalesce(CAST(sum(tokens) FILTER (WHERE state = 'waiting') AS bigint), 0) AS waiting_tokens,
     min(enqueued_at) FILTER (WHERE state = 'waiting') AS oldest_waiting_since,
-    count(*) FILTER (WHERE state <> 'waiting') AS at_work,
-    coalesce(sum(grants) FILTER (WHERE state <> 'waiting'), 0) AS grants
+    count(*) FILTER (WHERE state <> 'waiting') AS at_work
 FROM content_queue WHERE state <> 'ended' GROUP BY class ORDER BY class DESC
 """)
 
-# Counts them by user or tenant, the longest queues first. Attempts of a paused recovery have their key's
-# counter in the class `bulk`.
+# Counts them by user or tenant, the longest queues first.
 BY_KEY = text("""
-SELECT q.class AS queue_class, q.queue_key, count(*) FILTER (WHERE q.state = 'waiting') AS waiting,
-    coalesce(CAST(sum(q.tokens) FILTER (WHERE q.state = 'waiting') AS bigint), 0) AS waiting_tokens,
-    min(q.enqueued_at) FILTER (WHERE q.state = 'waiting') AS oldest_waiting_since,
-    count(*) FILTER (WHERE q.state <> 'waiting') AS at_work, k.virtual_time
-FROM content_queue q JOIN content_queue_keys k ON k.queue_key = q.queue_key
-    AND k.class = CASE q.class WHEN 'bulk_paused' THEN 'bulk' ELSE q.class END
-WHERE q.state <> 'ended'
-GROUP BY q.class, q.queue_key, k.virtual_time ORDER BY waiting DESC, q.class DESC, q.queue_key LIMIT :limit
+SELECT class AS queue_class, queue_key, count(*) FILTER (WHERE state = 'waiting') AS waiting,
+    coalesce(CAST(sum(tokens) FILTER (WHERE state = 'waiting') AS bigint), 0) AS waiting_tokens,
+    min(enqueued_at) FILTER (WHERE state = 'waiting') AS oldest_waiting_since,
+    count(*) FILTER (WHERE state <> 'waiting') AS at_work
+FROM content_queue WHERE state <> 'ended'
+GROUP BY class, queue_key ORDER BY waiting DESC, class DESC, queue_key LIMIT :limit
 """)
 
 
