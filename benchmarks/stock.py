@@ -44,15 +44,14 @@ class MemoryBucket(Bucket):
         self,
         key: str,
         *,
-        start: int = 0,
-        length: int | None = None,
+        part: range | None = None,
         limit: int | None = None,  # noqa: ARG002 - as Bucket's
     ) -> StoredObject | None:
         """Read an object, or a part of it."""
         body = self._objects.get(key)
         if body is None:
             return None
-        return StoredObject(body if length is None else body[start : start + length], {})
+        return StoredObject(body if part is None else body[part.start : part.stop], {})
 
     def put(self, key: str, body: bytes, metadata: object = None) -> None:  # noqa: ARG002 - as Bucket's
         """Store an object."""

@@ -156,14 +156,15 @@ CREATE INDEX content_event_due ON content_events (due_at, position)
     WHERE delivered_at IS NULL AND set_aside_at IS NULL;
 CREATE INDEX content_event_aside ON content_events (set_aside_at) WHERE set_aside_at IS NOT NULL;
 
--- The last check of a task by a sweep, with the error if it failed, and the next check.
+-- The last check of a task by a sweep, with the error if it failed, and the next check; `pause` is the pause
+-- after that one.
 CREATE TABLE content_checks (
     task_id varchar(64) PRIMARY KEY,
     checked_at timestamptz,
     error_code text,
     reason text,
-    next_check_at timestamptz NOT NULL DEFAULT now() + interval '15 minutes',
-    pause interval NOT NULL DEFAULT interval '15 minutes'
+    next_check_at timestamptz NOT NULL,
+    pause interval NOT NULL
 );
 CREATE INDEX content_check_by_time ON content_checks (next_check_at, task_id);
 

@@ -162,6 +162,13 @@ def of_item(roadmap_id: str, concept_id: str) -> str:
     )
 
 
+def of_roadmap(roadmap_id: str) -> str:
+    """The condition of a roadmap's tasks `t`, which our index of 100 characters of the id answers."""
+    return (
+        f'"left"(t.roadmap_id, 100) COLLATE "C" = "left"({roadmap_id}, 100) AND t.roadmap_id = {roadmap_id}'
+    )
+
+
 OF_NEW = of_item("NEW.roadmap_id", "NEW.concept_id")
 OF_MERGED = of_item("merged_roadmap", "merged_concept")
 
@@ -406,19 +413,17 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET e
     SELECT coalesce(
         (SELECT a.source_row->'questions' FROM {schema}.content_archive a
         WHERE a.row_id = quiz AND a.source_table = 'quiz_metadata' AND a.replaced_by IS NOT NULL
-            AND a.source_row IS NOT NULL
             AND timezone({schema}.content_time_zone(), a.archived_at) > at
         ORDER BY a.archive_id LIMIT 1),
         (SELECT q.questions FROM {schema}.quiz_metadata q WHERE q.quiz_id = quiz))
 $$
 """
 
-# Keeps the version of a tutorial whose update has one that another row of the concept has.
+# Keeps the version of a tutorial if its update has one that another row of the concept has.
 KEEP_VERSION = """
 BEGIN
     IF NEW.content_version IS DISTINCT FROM OLD.content_version AND EXISTS (
-        SELECT FROM {schema}.tutorial_metadata WHERE {of_new} AND content_version = NEW.content_version
-        AND tutorial_id <> OLD.tutorial_id) THEN
+        SELECT FROM {schema}.tutorial_metadata WHERE {of_new} AND content_version = NEW.content_version) THEN
         NEW.content_version = OLD.content_version;
     END IF;
     RETURN NEW;
@@ -429,7 +434,7 @@ END;
 # has left `processing`: the update succeeds.
 BEFORE_TASK = """
 BEGIN
-    IF OLD.attempt IS NULL OR OLD.attempt <= 0 OR NEW.status IS DISTINCT FROM 'failed'
+    IF OLD.attempt <= 0 OR NEW.status IS DISTINCT FROM 'failed'
         OR NEW.current_step IS DISTINCT FROM 'recovery_failed'
         OR OLD.current_step IS NOT DISTINCT FROM 'recovery_failed' THEN
         RETURN NEW;
@@ -501,8 +506,7 @@ BEGIN
     END IF;
     INSERT INTO {schema}.content_changes (roadmap_id) SELECT changed
     WHERE EXISTS (SELECT FROM {schema}.roadmap_tasks t
-        WHERE "left"(t.roadmap_id, 100) COLLATE "C" = "left"(changed, 100) AND t.roadmap_id = changed
-            AND t.attempt > 0 AND t.status <> 'processing');
+        WHERE {of_changed} AND t.attempt > 0 AND t.status <> 'processing');
     PERFORM set_config('roadmap_content.changed', changed, true);
     RETURN NULL;
 END;
@@ -518,8 +522,7 @@ BEGIN
     INSERT INTO {schema}.content_changes (roadmap_id, task_id)
     SELECT NEW.roadmap_id, CASE WHEN NEW.attempt > 0 THEN NEW.task_id END
     WHERE NEW.attempt > 0 OR EXISTS (SELECT FROM {schema}.roadmap_tasks t
-        WHERE "left"(t.roadmap_id, 100) COLLATE "C" = "left"(NEW.roadmap_id, 100)
-            AND t.roadmap_id = NEW.roadmap_id AND t.attempt > 0 AND t.status <> 'processing');
+        WHERE {of_new_roadmap} AND t.attempt > 0 AND t.status <> 'processing');
     RETURN NULL;
 END;
 """
@@ -628,7 +631,9 @@ def _create_function(connection: Connection, function: str, body: str, **names: 
 def _create(connection: Connection, template: str, **names: str) -> None:
     """Execute the statements of a template. No role but the owner may call a function that they create."""
     schema = connection.scalar(text("SELECT quote_ident(current_schema())"))
-    statements = template.format(schema=schema, of_new=OF_NEW, of_merged=OF_MERGED, **names)
+    conditions = {"of_new": OF_NEW, "of_merged": OF_MERGED}
+    conditions |= {"of_changed": of_roadmap("changed"), "of_new_roadmap": of_roadmap("NEW.roadmap_id")}
+    statements = template.format(schema=schema, **conditions, **names)
     connection.execute(text(statements))
     for function in re.findall(r"CREATE (?:OR REPLACE )?FUNCTION (\w+)", statements):
         connection.exec_driver_sql(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")

@@ -26,7 +26,7 @@ def bucket(request: pytest.FixtureRequest, bucket_name: str) -> Iterator[Bucket]
 
 def test_a_missing_object_is_none(bucket: Bucket) -> None:
     assert bucket.get("a") is None
-    assert bucket.get("a", length=3) is None
+    assert bucket.get("a", part=range(3)) is None
     assert bucket.describe("a") is None
     assert not bucket.holds("a")
     bucket.delete("a")
@@ -44,8 +44,8 @@ def test_an_object_is_read_with_its_metadata(bucket: Bucket) -> None:
 
 def test_a_range_is_read(bucket: Bucket) -> None:
     bucket.put("a", b"0123456789")
-    assert bucket.get("a", start=2, length=3) == (b"234", {})
-    assert bucket.get("a", start=8, length=9) == (b"89", {})
+    assert bucket.get("a", part=range(2, 5)) == (b"234", {})
+    assert bucket.get("a", part=range(8, 17)) == (b"89", {})
 
 
 def test_a_large_object_is_not_read(bucket: Bucket) -> None:

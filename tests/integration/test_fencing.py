@@ -364,6 +364,26 @@ def test_a_restored_database_starts_another_execution(pipeline: Pipeline) -> Non
     assert len(set(pipeline.executions.names)) == 2
 
 
+def test_a_task_s_row_that_was_restored_alone_has_attempts_again(pipeline: Pipeline) -> None:
+    """Its later attempts are in our tables only. The next one has the number of the first of them."""
+    loaded(pipeline)
+    pipeline.run()
+    pipeline.execute("CREATE TABLE kept AS SELECT * FROM roadmap_tasks")
+    for lost in ("quiz_metadata", "resource_recommendation_metadata"):
+        pipeline.execute(f"DELETE FROM {lost}")
+        pipeline.run()
+    pipeline.execute("DELETE FROM quiz_metadata")
+    pipeline.execute("DELETE FROM roadmap_tasks")
+    pipeline.execute("INSERT INTO roadmap_tasks SELECT * FROM kept")
+    assert pipeline.run().status == "completed"
+    attempts = pipeline.rows("SELECT attempt, execution_arn, saved FROM content_attempts ORDER BY attempt")
+    assert [(row["attempt"], row["execution_arn"]) for row in attempts] == [
+        (1, "arn:run-1"),
+        (2, "arn:run-4"),
+    ]
+    assert attempts[1]["saved"] == counts(quiz=3)
+
+
 @pytest.mark.parametrize("label", ["r1", "r99999", "by-hand"])
 def test_the_longest_task_id_makes_a_name_that_step_functions_takes(label: str) -> None:
     names = {new_execution_name("x" * 64, label) for _ in range(20)}

@@ -18,7 +18,7 @@ from roadmap_content.contracts.documents import MAX_STAGED, storable_json, stora
 from roadmap_content.contracts.generation import GeneratorAnswer, GeneratorError, GeneratorUsage
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import BatchRequest, Payload
-from roadmap_content.platform.postgres.transactions import RESERVE
+from roadmap_content.platform.postgres.transactions import TIME_FOR_ANOTHER
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.keys import staged_key
 from tests.integration.test_external_texts import HOSTILE
@@ -297,7 +297,7 @@ def test_no_answer_in_time_is_transient(
     pipeline: Pipeline, server: LambdaServer, behaviour: Any, code: str, reason: str
 ) -> None:
     server.behaviour = only_bad(behaviour, "resources")  # its item is asked for last
-    report = pipeline.generate(request_of(pipeline), 2 * RESERVE + SECONDS + 3)
+    report = pipeline.generate(request_of(pipeline), TIME_FOR_ANOTHER + SECONDS + 3)
     assert report.failed >= 1
     failures = pipeline.rows(
         "SELECT concept_id, content_type, error_code, reason, transient FROM content_failures"

@@ -15,7 +15,7 @@ from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import BatchRequest
-from roadmap_content.platform.postgres.transactions import RESERVE
+from roadmap_content.platform.postgres.transactions import TIME_FOR_ANOTHER
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.steps.generate import GenerateReport
 from tests.support.factories import TYPES, bundle_of, concept_ids
@@ -44,7 +44,7 @@ def locks(pipeline: Pipeline, seconds: float = 30) -> ItemLocks:
 def is_held(pipeline: Pipeline, item: Item) -> bool:
     """Whether another session holds the lock. The deadline leaves no time to wait for it."""
     try:
-        with locks(pipeline, 2 * RESERVE).held(item):
+        with locks(pipeline, TIME_FOR_ANOTHER).held(item):
             return False
     except ItemLockedError:
         return True
@@ -137,7 +137,7 @@ def test_an_item_locked_until_the_deadline_fails_as_transient(pipeline: Pipeline
     generator.may_go_on.set()
     pipeline.services.generator = generator
     with locks(other).held(Item(ids[0], ContentType.QUIZ)):
-        report = pipeline.generate(request, 2 * RESERVE + 1)
+        report = pipeline.generate(request, TIME_FOR_ANOTHER + 1)
 
     assert generator.made == ids[1:]
     assert (report.generated, report.failed) == (1, 1)

@@ -14,7 +14,7 @@ from roadmap_content.contracts.errors import (
 )
 from roadmap_content.contracts.items import ContentType, Failure, Item, Stage
 from roadmap_content.contracts.payloads import Execution, RunInput, StateError
-from roadmap_content.platform.postgres.transactions import RESERVE
+from roadmap_content.platform.postgres.transactions import TIME_FOR_ANOTHER
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.keys import (
@@ -218,7 +218,7 @@ def test_a_batch_reads_only_the_refusals_of_its_own_items(pipeline: Pipeline) ->
 def test_an_item_after_the_time_of_the_invocation_is_tried_again(pipeline: Pipeline) -> None:
     pipeline.load({**bundle_of(IDS[:1]), "content": []})
     (request,) = pipeline.requests(pipeline.plan())
-    assert pipeline.generate(request, 2 * RESERVE - 1).failed == TYPES
+    assert pipeline.generate(request, TIME_FOR_ANOTHER - 1).failed == TYPES
     assert pipeline.rows("SELECT DISTINCT error_code, transient FROM content_failures") == [
         {"error_code": "OutOfTime", "transient": True}
     ]

@@ -21,7 +21,6 @@ from roadmap_content.state.failures.failures import record_failures
 from roadmap_content.state.queue import queue
 from roadmap_content.state.queue.admission import admit_waiting, start_admitted
 from roadmap_content.state.queue.capacity import Work, lock_capacity
-from roadmap_content.state.queue.claims import forget_earlier_life
 from roadmap_content.state.queue.order import granted_batches
 from roadmap_content.state.queue.place import read_place
 from roadmap_content.state.queue.queue import RECENT_MINUTES
@@ -37,10 +36,6 @@ LIMIT = granted_batches(1)
 """The limit of the grants with one slot."""
 
 TASK = "INSERT INTO roadmap_tasks (task_id, user_id, status, attempt) VALUES (:task, :user, 'processing', 1)"
-ATTEMPT = """
-INSERT INTO content_attempts (task_id, attempt, actor, cause, execution_arn, step, tokens)
-VALUES (:task, 1, 'user:u', 'retry', 'arn:' || CAST(:task AS text), 'claimed', 0)
-"""
 
 
 class Queue:
@@ -66,7 +61,6 @@ class Queue:
         self._tasks += 1
         task = f"{user}-{self._tasks}"
         self._pipeline.execute(TASK, task=task, user=user)
-        self._pipeline.execute(ATTEMPT, task=task)
         return task
 
     def enter(
@@ -82,7 +76,7 @@ class Queue:
         """Put a task of a user into the queue, a new one by default; return its id."""
         task = task or self.claimed(user)
         cause = Cause.RECOVERY if queue_class is BULK else Cause.RETRY
-        new = NewAttempt(task, 1, None, AttemptStart(f"user:{user}", cause, tenant=tenant))
+        new = NewAttempt(task, 1, f"arn:{task}", AttemptStart("user:u", cause, tenant=tenant))
         with self._engine.begin() as connection:
             queue.enqueue(connection, new, state, Work(tokens, grants), most=0)
         return task
@@ -480,7 +474,6 @@ def test_an_admission_and_another_change_of_waiting_attempts_lock_in_one_order(
 
 def claim_again(connection: Connection, task: str) -> None:
     """Claim the first attempt of a task that the product has deleted and made again."""
-    forget_earlier_life(connection, task)
     new = NewAttempt(task, 1, None, AttemptStart("user:a", Cause.RETRY, tenant="t"))
     queue.enqueue(connection, new, QueueState.WAITING, Work(1, 1), most=0)
 

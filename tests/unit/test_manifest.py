@@ -31,8 +31,8 @@ class OneObject:
     def __init__(self, body: bytes) -> None:
         self.body = body
 
-    def get(self, key: str, *, start: int, length: int) -> StoredObject | None:
-        return StoredObject(self.body[start : start + length], {})
+    def get(self, key: str, *, part: range) -> StoredObject | None:
+        return StoredObject(self.body[part.start : part.stop], {})
 
 
 def items_of(manifest: Manifest, batch: BatchReference) -> list[Item]:

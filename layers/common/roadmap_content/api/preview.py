@@ -18,18 +18,16 @@ from ..runs.retries.retry import plan_redrive, plan_retry, require_usable
 from ..state.failures.failures import refusals, refused_items
 from ..state.services import Services
 from ..state.tasks.attempt_reading import COST
+from ..state.tasks.listing import of_roadmap
 from ..state.tasks.scope import WHOLE_TASK, Scope
 
 Refusals = dict[Item, list[RecordedFailure]]
 
 OF_TASK = text(f"{COST} WHERE a.task_id = :task_id")
 
-# By our index, which has 100 characters of a roadmap's id.
 OF_ROADMAP = text(f"""
 {COST} WHERE a.task_id IN (
-    SELECT task_id FROM roadmap_tasks
-    WHERE "left"(roadmap_id, 100) COLLATE "C" = "left"(CAST(:roadmap_id AS text), 100)
-        AND roadmap_id = :roadmap_id)
+    SELECT task_id FROM roadmap_tasks t WHERE {of_roadmap("t", ":roadmap_id")})
 """)
 
 

@@ -129,7 +129,7 @@ class Batch(NamedTuple):
 
 def read_batch(bucket: Bucket, manifest: str, batch: BatchReference) -> Batch:
     """Read a batch's items. Raises StorageUnavailableError: the manifest could not be read completely."""
-    line = bucket.get(manifest, start=batch.offset, length=batch.length)
+    line = bucket.get(manifest, part=range(batch.offset, batch.offset + batch.length))
     if line is None or len(line.body) != batch.length:
         raise StorageUnavailableError(f"{manifest}: not found or truncated")
     concepts: dict[Item, Concept] = {}

@@ -66,7 +66,8 @@ ON CONFLICT (event_id) DO NOTHING
 
 # Reads a task's events from a position on, as many as have the next `:limit` changes: the document of each
 # may have 240 kB. `:part` is the index, from 0, of the change in the first event that was read last, -1 for
-# none; `unread` is the number of changes after it and before an event.
+# none; `unread` is the number of changes after it and before an event. Each event has a change, so `:limit`
+# events have enough, and the first one, of which all may be read.
 CHANGES = text("""
 SELECT position, recorded_at, event_id, detail_type, CAST(detail AS text) AS detail FROM (
     SELECT e.*, sum(e.changes) OVER (ORDER BY e.position) - e.changes
@@ -195,31 +196,27 @@ def deliver_events(services: Services, deadline: Deadline) -> int:
     if not services.settings.event_bus:
         return 0
     number = 0
-    sent = Sent()  # by the last request, and not recorded yet
+    last = Sent()  # the result of the last request, which the next transaction records
     try:
-        while True:
-            is_last = bool(sent.unsent) or deadline.remaining < RESERVE + REQUEST_SECONDS
-            if is_last and sent == Sent():
-                break
-            entries = _exchange(services, sent, deadline, is_last=is_last)
+        # After a request that failed, or without time for one, only the result of the last one is recorded.
+        while not last.unsent and deadline.remaining >= RESERVE + REQUEST_SECONDS:
+            entries = _exchange(services, last, deadline)
             if not entries:
-                break
-            sent = _send(services, entries)
-            number += len(sent.accepted)
+                return number
+            last = _send(services, entries)
+            number += len(last.accepted)
+        if last != Sent():
+            transact(services.engine, _record, deadline, last)
     except ContentError as error:
         logger.warning("events_not_delivered", **error.why)
     return number
 
 
-def _exchange(services: Services, sent: Sent, deadline: Deadline, *, is_last: bool) -> Sequence[Entry]:
-    """Record the result of a request, and lease the events of the next one, in one transaction; if it was the
-    last, lease none.
-    """
+def _exchange(services: Services, last: Sent, deadline: Deadline) -> Sequence[Entry]:
+    """Record the result of the last request, and lease the events of the next one, in one transaction."""
 
     def exchange(connection: Connection) -> Sequence[Entry]:
-        _record(connection, sent)
-        if is_last:
-            return ()
+        _record(connection, last)
         due = [Entry(*row) for row in connection.execute(DUE, {"limit": MAX_ENTRIES})]
         too_large = {entry.event_id: TOO_LARGE for entry in due if entry.size > MAX_BYTES}
         _record(connection, Sent(refused=too_large))

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, text
 
 from ...contracts.errors import ContentError, TransientError
 from ...contracts.items import Item
-from ...platform.postgres.transactions import RESERVE, transact
+from ...platform.postgres.transactions import RESERVE, TIME_FOR_ANOTHER, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 
@@ -57,7 +57,7 @@ class ItemLocks:
         while not transact(
             self._engine, lambda connection: connection.scalar(TRY, parameters), self._deadline
         ):
-            if self._deadline.remaining - RETRY_SECONDS < 2 * RESERVE:  # less, and no item is begun
+            if self._deadline.remaining - RETRY_SECONDS < TIME_FOR_ANOTHER:
                 raise ItemLockedError("another invocation was still generating the item when the time was up")
             time.sleep(RETRY_SECONDS)
         try:

@@ -15,7 +15,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from ...contracts.documents import Document
 from ...contracts.errors import ContentError, InvalidContentError, ModelDeclinedError, TransientError
 from ...contracts.items import Item
-from ...platform.postgres.transactions import RESERVE
+from ...platform.postgres.transactions import TIME_FOR_ANOTHER
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
@@ -243,7 +243,7 @@ class ModelGenerator(Generic[QuestionT]):
     @property
     def _call_seconds(self) -> float:
         """Seconds that must be left when a call starts: one reserve is for staging its answer."""
-        return self._model.socket_timeout + 2 * RESERVE
+        return self._model.socket_timeout + TIME_FOR_ANOTHER
 
     def _await_turn(self, deadline: Deadline, throttled: ModelThrottledError | None) -> Turn:
         """Wait for the pace. Raises OutOfTimeError, ModelThrottledError: the time left covers no call."""

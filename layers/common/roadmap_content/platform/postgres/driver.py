@@ -62,6 +62,7 @@ class Cursor(dbapi.Cursor):  # type: ignore[misc] # pg8000 has no types
         if not args or stream is not None or self._c is None:
             super().execute(operation, args, stream)
             return
+        # The fields of a cursor, as pg8000's own `execute` leaves them.
         self._context = self._c.execute_unnamed(_numbered(operation), vals=args, oids=self._input_oids)
         self._row_iter = None if self._context.rows is None else iter(self._context.rows)
         self._input_oids: Sequence[int] = ()

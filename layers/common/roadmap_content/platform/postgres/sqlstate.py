@@ -83,6 +83,9 @@ class Denial(NamedTuple):
 
 
 _DENIED = re.compile(r"permission denied for (?P<type>[a-z ]+) (?P<target>[A-Za-z0-9_$]{1,63})")
+# The beginning of a context, the innermost frame first: the statement, if there is one, and its function:
+#     SQL statement "INSERT INTO audit …"
+#     PL/pgSQL function public.log_change() line 3 at SQL statement
 _IN_FUNCTION = re.compile(
     r'(?:(?:SQL statement "\s*+(?P<verb>\w*+)|(?:PL/pg)?SQL (?:expression|assignment) ").*)?'
     r"^PL/pgSQL function (?:\w+\.)?(?P<function>\w+)\(\)",
@@ -106,10 +109,8 @@ def denial(message: str, context: str) -> Denial | None:
         place = f"{kind.upper()} {target}"
     else:  # a table or a view
         verb = (inner["verb"] or "SELECT").upper()  # an expression and an assignment only read
-        right, place = (
-            verb if verb in _RIGHTS else "…",
-            target,
-        )  # a statement that begins with WITH does any of them
+        right = verb if verb in _RIGHTS else "…"  # a statement that begins with WITH may do any of them
+        place = target
     mending = f", in the product's function {function}: GRANT {right} ON {place} TO the writer"
     return Denial(target, function, message + mending)
 

@@ -33,6 +33,10 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.05, 5.0
 RESERVE = 3.0
 """Seconds reserved at the end of an invocation, to record and report failures."""
 
+TIME_FOR_ANOTHER = 2 * RESERVE
+"""Seconds that must be left when a further item, attempt or page is begun: for its transactions, and for the
+reserve after them.
+"""
 
 IS_PATIENT = "is_patient"
 """The execution option of an engine: whether `transact` waits for a database that does not accept a

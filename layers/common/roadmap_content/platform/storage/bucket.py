@@ -57,7 +57,7 @@ class ObjectTooLargeError(InvalidContentError, code=InvalidContentError.code):
         super().__init__(f"the object has {size} bytes")
         self.size = size
         self.etag = etag
-        self.fingerprint = fingerprint(etag.encode())
+        self.fingerprint = fingerprint(etag.encode())  # in place of its bytes, which nobody has read
 
 
 class Bucket:
@@ -94,18 +94,16 @@ class Bucket:
         client.meta.events.register_last("before-call.s3", _send_at_once)
         return client
 
-    def get(
-        self, key: str, *, start: int = 0, length: int | None = None, limit: int | None = None
-    ) -> StoredObject | None:
-        """Read an object, or `length` bytes of it from `start`; `None` if it does not exist.
+    def get(self, key: str, *, part: range | None = None, limit: int | None = None) -> StoredObject | None:
+        """Read an object, or only the bytes at the positions in `part`; `None` if it does not exist.
         Raises ObjectTooLargeError: it has more than `limit` bytes; nothing of it was read.
         """
 
         def read() -> StoredObject:
-            if length is None:
+            if part is None:
                 answer = self._client.get_object(Bucket=self.name, Key=key)
             else:
-                byte_range = f"bytes={start}-{start + length - 1}"
+                byte_range = f"bytes={part.start}-{part.stop - 1}"
                 answer = self._client.get_object(Bucket=self.name, Key=key, Range=byte_range)
             size = answer["ContentLength"]
             if limit is not None and size > limit:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, text
 
 from ...contracts.items import MAX_REASON
+from ...state.tasks.listing import of_roadmap
 from ...state.tasks.time_zone import instant
 
 FIRST_PAUSE = timedelta(minutes=15)
@@ -26,9 +27,9 @@ IS_CHECKED = """t.status IN ('completed', 'partial_failure', 'failed', 'cancelle
         WHERE r.roadmap_id = t.roadmap_id AND r.deleted_at IS NULL)"""
 
 # Takes the oldest changes, and plans a check, now, of each task that they name, or of each finished task of
-# their roadmaps; `:first` is the pause after it. `OFFSET 0` forces one lookup per roadmap, in the index on
-# 100 characters of its id, whatever the statistics.
-PLAN = text("""
+# ours in their roadmaps; `:first` is the pause after it. `OFFSET 0` forces one lookup per roadmap, in the
+# index on 100 characters of its id, whatever the statistics.
+PLAN = text(f"""
 WITH taken_changes AS (
     DELETE FROM content_changes WHERE change_id IN
         (SELECT change_id FROM content_changes ORDER BY change_id LIMIT :limit)
@@ -39,8 +40,7 @@ WITH taken_changes AS (
     FROM (SELECT task_id FROM taken_changes WHERE task_id IS NOT NULL
         UNION SELECT of_roadmap.task_id FROM (SELECT DISTINCT roadmap_id FROM taken_changes) AS c, LATERAL (
             SELECT t.task_id FROM roadmap_tasks t
-            WHERE "left"(t.roadmap_id, 100) COLLATE "C" = "left"(c.roadmap_id, 100)
-                AND t.roadmap_id = c.roadmap_id AND t.attempt > 0 AND t.status <> 'processing'
+            WHERE {of_roadmap("t", "c.roadmap_id")} AND t.attempt > 0 AND t.status <> 'processing'
             OFFSET 0) AS of_roadmap) AS changed
     ORDER BY changed.task_id
     ON CONFLICT (task_id) DO UPDATE SET
@@ -70,12 +70,12 @@ WHERE {IS_CHECKED} ORDER BY coalesce(c.checked_at, {instant("t.updated_at")}), t
 
 # Records a check, and plans the next one: after the task's pause, which doubles, or after the first pause if
 # the check failed. A task that another session holds stays due: an erasure may be removing what this would
-# write.
+# write. One whose user was erased since it was read has attempt 0.
 RECORD = text("""
 INSERT INTO content_checks AS c (task_id, checked_at, next_check_at, pause, error_code, reason)
-SELECT task_id, now(), now() + make_interval(secs => :first),
-    make_interval(secs => :first), :error_code, :reason
-FROM roadmap_tasks WHERE task_id = :task_id AND attempt > 0 FOR NO KEY UPDATE SKIP LOCKED
+SELECT task_id, now(), now() + first.pause, first.pause, :error_code, :reason
+FROM roadmap_tasks t, (SELECT make_interval(secs => :first) AS pause) AS first
+WHERE task_id = :task_id AND attempt > 0 FOR NO KEY UPDATE OF t SKIP LOCKED
 ON CONFLICT (task_id) DO UPDATE SET
     checked_at = excluded.checked_at, error_code = excluded.error_code, reason = excluded.reason,
     next_check_at = CASE WHEN excluded.error_code IS NULL THEN excluded.checked_at + c.pause

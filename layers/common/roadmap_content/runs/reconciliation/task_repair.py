@@ -138,9 +138,10 @@ def may_be_compared(services: Services, task: Task, deadline: Deadline) -> bool:
     """
     if not task.is_ours:
         return False
-    own, siblings = transact(services.engine, read_product_work, deadline, task.task_id)
-    is_finished = task.status != "processing"
-    return not (is_at_work_elsewhere(own) or (is_finished and any(map(is_at_work_elsewhere, siblings))))
+    work, work_on_others = transact(services.engine, read_product_work, deadline, task.task_id)
+    if is_at_work_elsewhere(work):
+        return False
+    return task.status == "processing" or not any(map(is_at_work_elsewhere, work_on_others))
 
 
 def run_end_of(task: Task, error: StateError) -> RunEnd:

@@ -193,7 +193,6 @@ def _turn_after(task: Task, outcome: Outcome, error: StateError | None, conseque
             next_at=consequences.next_at,
             is_missing=outcome.status != COMPLETED,
             advice=worst(advices),
-            is_erased=task.disowned_by is not None,
         )
     )
 

@@ -40,7 +40,7 @@ from ...contracts.errors import (
 from ...contracts.items import Failure, Item, RecordedFailure, Stage
 from ...contracts.payloads import BatchRequest, Origin
 from ...contracts.states import NextAction
-from ...platform.postgres.transactions import RESERVE, transact
+from ...platform.postgres.transactions import TIME_FOR_ANOTHER, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
@@ -127,7 +127,7 @@ class ItemGeneration:
     def prepare(self, item: Item) -> NextAction | Failure | Unprepared:
         """Prepare one item; an error of this system is returned as the item's failure."""
         try:
-            if self._deadline.remaining < 2 * RESERVE:
+            if self._deadline.remaining < TIME_FOR_ANOTHER:
                 raise OutOfTimeError("the invocation's time was up before the item was generated")
             require_indexable(self._plan.roadmap_id, item.concept_id)
             if item in self._staged and item not in self._context.refusals:

@@ -19,8 +19,6 @@ FROM content_task_failures WHERE task_id = :task_id
 
 NOW = text("SELECT now()")
 
-REMOVE = text("DELETE FROM content_task_failures WHERE task_id = :task_id")
-
 # Inserts a task's current failures, if the task exists. Its user and time of creation are copied, so that one
 # index returns a group's tasks in order.
 INSERT = text("""
@@ -65,7 +63,7 @@ def replace_current_failures(
     rows = [
         _row(group, known.get((group.key.group_id, group.content_type)), attempt, now) for group in groups
     ]
-    connection.execute(REMOVE, {"task_id": task_id})
+    connection.execute(TAKE, {"task_id": task_id})
     if rows:
         connection.execute(INSERT, {"task_id": task_id, "attempt": attempt, "groups": storable_json(rows)})
     # With failures of this attempt, its end was recorded before: the product has changed the content since.

@@ -54,28 +54,27 @@ WHERE f.task_id = :task_id AND f.attempt = :attempt
 
 EXPIRE = text("DELETE FROM content_failures WHERE task_id = :task_id AND attempt <= :attempt")
 
-# Those of no attempt are of content that could not be loaded, which is not an earlier life's.
-FORGET = text("DELETE FROM content_failures WHERE task_id = :task_id AND attempt > 0")
+FORGET = text("DELETE FROM content_failures WHERE task_id = :task_id AND attempt >= :attempt")
 
-# A failure as `_seen` reads it. Rows are returned as one JSON value: pg8000 would take longer for single rows
-# than the query itself.
-_SEEN = (
+# The columns that `_recorded` reads. Rows are returned as one JSON value: pg8000 would take longer for single
+# rows than the query itself.
+_RECORDED = (
     f"json_build_array(attempt, {_ID}, content_type, stage, error_code, reason, transient,"
     " content_fingerprint)"
 )
 
 # Reads the failures of an attempt.
 OF_ATTEMPT = text(f"""
-SELECT coalesce(json_agg({_SEEN}), '[]') FROM content_failures
+SELECT coalesce(json_agg({_RECORDED}), '[]') FROM content_failures
 WHERE task_id = :task_id AND attempt = :attempt
 """)
 
-# Reads the failures of an item, the latest first.
+# Reads the failures of an item in the attempts that are kept, the latest first.
 OF_ITEM = text(f"""
 SELECT attempt, stage, error_code, reason, transient, occurred_at
 FROM content_failures, (SELECT CAST(:concept_id AS text) AS concept_id) AS i
 WHERE task_id = :task_id AND content_failures.concept_id = {_KEY.format("i")} AND content_type = :content_type
-ORDER BY attempt DESC LIMIT 100
+ORDER BY attempt DESC
 """)
 
 # Reads the time of the last failure of each concept in an attempt.
@@ -86,7 +85,7 @@ FROM content_failures WHERE task_id = :task_id AND attempt = :attempt GROUP BY 1
 
 # Reads the last failure of each item, up to an attempt.
 LATEST = text(f"""
-SELECT coalesce(json_agg({_SEEN}), '[]') FROM (
+SELECT coalesce(json_agg({_RECORDED}), '[]') FROM (
     SELECT DISTINCT ON (concept_id, content_type) * FROM content_failures
     WHERE task_id = :task_id AND attempt <= :attempt
     ORDER BY concept_id, content_type, attempt DESC) AS latest
@@ -95,7 +94,7 @@ SELECT coalesce(json_agg({_SEEN}), '[]') FROM (
 # Reads the refusals of items in all attempts. Of the items of one batch: if every batch read those of the
 # whole task, the cost would grow with the square of the number of items.
 REFUSALS = text(f"""
-SELECT coalesce(json_agg({_SEEN} ORDER BY attempt DESC), '[]')
+SELECT coalesce(json_agg({_RECORDED} ORDER BY attempt DESC), '[]')
 FROM content_failures WHERE task_id = :task_id AND content_fingerprint IS NOT NULL
     AND (concept_id, content_type) IN (
         SELECT {_KEY.format("i")}, i.content_type
@@ -147,7 +146,7 @@ def withdraw_failures(connection: Connection, task_id: str, attempt: int, items:
 def failures_of_attempt(connection: Connection, task_id: str, attempt: int) -> dict[Item, Failure]:
     """The items that failed in an attempt, with the reasons."""
     failures = connection.scalar(OF_ATTEMPT, {"task_id": task_id, "attempt": attempt})
-    return {failure.item: failure for _, failure in starmap(_seen, failures)}
+    return {failure.item: failure for _, failure in starmap(_recorded, failures)}
 
 
 def times_of_failures(connection: Connection, task_id: str, attempt: int) -> dict[str, str]:
@@ -159,7 +158,7 @@ def times_of_failures(connection: Connection, task_id: str, attempt: int) -> dic
 def latest_failures(connection: Connection, task_id: str, attempt: int) -> dict[Item, Failure]:
     """The last failure of each item up to an attempt."""
     failures = connection.scalar(LATEST, {"task_id": task_id, "attempt": attempt})
-    return {failure.item: failure for _, failure in starmap(_seen, failures)}
+    return {failure.item: failure for _, failure in starmap(_recorded, failures)}
 
 
 def expire_failures(connection: Connection, task_id: str, attempt: int) -> None:
@@ -168,9 +167,9 @@ def expire_failures(connection: Connection, task_id: str, attempt: int) -> None:
         connection.execute(EXPIRE, {"task_id": task_id, "attempt": attempt - KEPT_ATTEMPTS})
 
 
-def forget_failures_of_attempts(connection: Connection, task_id: str) -> None:
-    """Delete the failures in the attempts of an earlier life of a task."""
-    connection.execute(FORGET, {"task_id": task_id})
+def forget_failures_from(connection: Connection, task_id: str, attempt: int) -> None:
+    """Delete the failures of a task in its attempts from this number on."""
+    connection.execute(FORGET, {"task_id": task_id, "attempt": attempt})
 
 
 def refusals(
@@ -179,7 +178,7 @@ def refusals(
     """The refusals of these items, with their attempts, the latest first."""
     parameters = {"task_id": task_id, "items": json.dumps([item._asdict() for item in items])}
     recorded: dict[Item, list[RecordedFailure]] = {}
-    for attempt, failure in starmap(_seen, connection.scalar(REFUSALS, parameters)):
+    for attempt, failure in starmap(_recorded, connection.scalar(REFUSALS, parameters)):
         recorded.setdefault(failure.item, []).append((attempt, failure))
     return recorded
 
@@ -190,14 +189,14 @@ def refused_items(connection: Connection, task_id: str) -> frozenset[Item]:
     return frozenset(Item(concept_id, ContentType(content_type)) for concept_id, content_type in items)
 
 
-def _seen(
+def _recorded(
     attempt: int,
     concept_id: str,
     content_type: str,
     stage: str,
     *others: Any,  # noqa: ANN401 - the other fields of a failure
 ) -> RecordedFailure:
-    """The attempt and the failure in the columns of `_SEEN`."""
+    """The attempt and the failure in the columns of `_RECORDED`."""
     return attempt, Failure(Item(concept_id, ContentType(content_type)), Stage(stage), *others)
 
 

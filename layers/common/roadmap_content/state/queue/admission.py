@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from ...contracts.errors import ContentError, NotRedrivableError
 from ...contracts.states import QueueState
 from ...platform.aws.executions import ExecutionState
-from ...platform.postgres.transactions import RESERVE, transact
+from ...platform.postgres.transactions import TIME_FOR_ANOTHER, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ..outbox import record_events
@@ -65,7 +65,7 @@ def admit_waiting(services: Services, deadline: Deadline) -> None:
         record_events(services, connection, [attempt.event for attempt in admitted])
         return admitted
 
-    while deadline.remaining > 2 * RESERVE:
+    while deadline.remaining > TIME_FOR_ANOTHER:
         admitted = transact(services.engine, admit_some, deadline)
         start_admitted(services, admitted, deadline)
         if len(admitted) < MOST_ADMITTED:
@@ -91,7 +91,7 @@ def start_unconfirmed(services: Services, deadline: Deadline) -> Iterable[tuple[
     """
     transact(services.engine, tidy_queue, deadline)  # nothing is started for a deleted task
     unstarted = transact(services.engine, unconfirmed, deadline, STARTING, MOST_UNCONFIRMED)
-    in_time = takewhile(lambda _: deadline.remaining > 2 * RESERVE, unstarted)
+    in_time = takewhile(lambda _: deadline.remaining > TIME_FOR_ANOTHER, unstarted)
     return start_admitted(services, in_time, deadline)
 
 

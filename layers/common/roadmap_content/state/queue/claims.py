@@ -25,13 +25,12 @@ from ...platform.aws.executions import Executions, ExecutionState
 from ...platform.postgres.sqlstate import UNIQUE_VIOLATION
 from ...platform.postgres.transactions import DataRefusedError, transact
 from ...platform.runtime.deadline import Deadline
-from ..failures.failures import forget_failures_of_attempts
 from ..outbox import record_events
 from ..services import Services
-from ..tasks.attempts import CONSOLE, AttemptStart, NewAttempt, forget_attempts, lock_attempts
+from ..tasks.attempts import CONSOLE, AttemptStart, NewAttempt
 from ..tasks.ownership import why_not_startable
 from ..tasks.task import Task, claim_row, is_committed, read_product_work, read_task
-from .capacity import NOTHING, Work, lock_capacity
+from .capacity import NOTHING, Work
 from .place import read_place
 from .queue import Admitted, enqueue, was_admitted
 
@@ -63,8 +62,8 @@ def require_startable(connection: Connection, task: Task, *, take_over: bool) ->
         NotAtContentStageError: the task has not reached content generation in the product.
         AtWorkElsewhereError: the product is processing a task of the roadmap.
     """
-    own, siblings = read_product_work(connection, task.task_id)
-    if refusal := why_not_startable(task, own, siblings, take_over=take_over):
+    work, work_on_others = read_product_work(connection, task.task_id)
+    if refusal := why_not_startable(task, work, work_on_others, take_over=take_over):
         raise refusal
 
 
@@ -103,7 +102,7 @@ def claim(
         AtWorkElsewhereError: the product is processing a task of the roadmap, and `take_over` is not set.
         DatabaseUnavailableError: a retry may succeed.
     """
-    new = _NewAttempt(task, execution_arn, start, QueueState.WAITING, work, take_over=take_over)
+    new = _ClaimTransaction(task, execution_arn, start, QueueState.WAITING, work, take_over=take_over)
     return _take(services, new, deadline)
 
 
@@ -134,7 +133,7 @@ def claim_in_run(
             return task
     elif is_at_work(services.executions, task):
         raise ClaimRefusedError(task.task_id, task.attempt, task.execution_arn)
-    new = _NewAttempt(task, execution.arn, start, redrive_count=execution.redrive_count)
+    new = _ClaimTransaction(task, execution.arn, start, redrive_count=execution.redrive_count)
     return _take(services, new, deadline).task
 
 
@@ -150,8 +149,8 @@ def is_cancelled_since(task: Task, execution: Execution) -> bool:
 
 
 @dataclass
-class _NewAttempt:
-    """The attempt after the task's present one: the steps of the transaction that claims it."""
+class _ClaimTransaction:
+    """The transaction that claims the attempt after the task's present one: its steps."""
 
     task: Task
     execution_arn: str
@@ -189,8 +188,6 @@ class _NewAttempt:
         """
         task_id, start = self.task.task_id, self.start
         was_cancelled = self.task.status == "cancelled"
-        if self.number == 1:
-            forget_earlier_life(connection, task_id)
         new = NewAttempt(task_id, self.number, self.execution_arn, start, self.redrive_count, was_cancelled)
         admitted = enqueue(connection, new, self.state, self.work)
         # After the entry, which has ended that of the attempt before it: no admission changes it any more.
@@ -199,9 +196,9 @@ class _NewAttempt:
             raise ClaimRefusedError(task_id, self.task.attempt, self.task.execution_arn)
         events = [attempt.event for attempt in admitted]
         state, place = self.state, None
-        own = [each for each in admitted if (each.task_id, each.attempt) == (task_id, new.attempt)]
-        if own:
-            state = QueueState(own[0].state)
+        at_once = [one for one in admitted if (one.task_id, one.attempt) == (task_id, new.attempt)]
+        if at_once:
+            state = QueueState(at_once[0].state)
         elif state is QueueState.WAITING and (place := read_place(connection, task_id, new.attempt)):
             events.append(claimed.events.queued(start.actor, start.cause, place.position))
         else:
@@ -219,7 +216,8 @@ class _NewAttempt:
             if now.status != "cancelled":
                 raise StaleAttemptError(f"{self.execution_arn} is of an earlier life of task {now.task_id}")
             raise TaskCancelledError(f"task {now.task_id} was cancelled before its attempt was claimed")
-        # Another request for a redrive claims the same execution. The steps of a run may be delivered twice.
+        # The execution identifies a claim: a new one has a new name, and a run claims only for itself. Only a
+        # redrive may be requested twice for one execution: then the transaction identifies its claim.
         may_be_ours = self.start.cause is not Cause.CHECKPOINT or (
             self.transaction_id is not None and is_committed(connection, self.transaction_id)
         )
@@ -227,20 +225,13 @@ class _NewAttempt:
             raise ClaimRefusedError(now.task_id, now.attempt, now.execution_arn)
         by, admitted = (self.start.actor, self.start.cause), []
         if now.state in (QueueState.STARTING, QueueState.REDRIVING):
-            own = Admitted(now.task_id, self.number, now.state, self.execution_arn, *by, now.roadmap_id)
-            admitted.append(own)
+            admitted.append(
+                Admitted(now.task_id, self.number, now.state, self.execution_arn, *by, now.roadmap_id)
+            )
         return Claim(now, admitted, None)
 
 
-def forget_earlier_life(connection: Connection, task_id: str) -> None:
-    """Delete what is left of the attempts of a task whose row the product has deleted and made again."""
-    if lock_attempts(connection, task_id):
-        lock_capacity(connection)  # before the entries of the queue, which are deleted with the attempts
-        forget_attempts(connection, task_id)
-        forget_failures_of_attempts(connection, task_id)
-
-
-def _take(services: Services, new: _NewAttempt, deadline: Deadline) -> Claim:
+def _take(services: Services, new: _ClaimTransaction, deadline: Deadline) -> Claim:
     """Claim an attempt and put it into the queue, in one transaction, so that a crash loses neither. Raises
     as `claim` and `claim_in_run` do.
     """
@@ -271,7 +262,7 @@ def claim_to_record(services: Services, task: Task, execution_arn: str, deadline
     if task.attempt > 0 or task.status == "cancelled" or task.disowned_by is not None:
         return task
     try:
-        new = _NewAttempt(task, execution_arn, AttemptStart(CONSOLE, Cause.FIRST_RUN))
+        new = _ClaimTransaction(task, execution_arn, AttemptStart(CONSOLE, Cause.FIRST_RUN))
         return _take(services, new, deadline).task
     except (AtWorkElsewhereError, NotAtContentStageError, StaleAttemptError):
         return task

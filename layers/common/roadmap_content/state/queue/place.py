@@ -16,8 +16,9 @@ FEWEST_ENDED = 10
 
 # Counts the waiting attempts before one, and their tokens; no row if it does not wait. An attempt's tag is
 # the virtual time that its key (user or tenant) will have when it is next: the present one, and the tokens of
-# the key's own waiting attempts before it. Admission takes the attempts in the order of their tags. Bulk
-# attempts come after all interactive ones, but one of them is always at work.
+# the key's own waiting attempts before it (`earlier`). Admission takes attempts in the order of their tags.
+# `k.virtual_time <= own.tag` saves reading the keys that come later in any case. Bulk attempts come after all
+# interactive ones, but one of them is always at work.
 AHEAD = text(f"""
 WITH own AS MATERIALIZED (
     SELECT q.class, q.queue_key, earlier.attempts, earlier.tokens, k.virtual_time + earlier.tokens AS tag
@@ -62,8 +63,8 @@ FROM (SELECT tokens, ended_at FROM content_queue WHERE state = 'ended' AND admit
 
 
 def read_place(connection: Connection, task_id: str, attempt: int) -> QueuePlace | None:
-    """Read the place of an attempt; `None` if it does not wait. The position may be too small if the limits
-    of its own key or bulk attempts at work let others pass it.
+    """Read the place of an attempt; `None` if it does not wait. Others may pass it: then its position is the
+    least one (`at_least`).
     """
     waiting = {"task_id": task_id, "attempt": attempt, "most": MOST_AHEAD}
     ahead = connection.execute(AHEAD, waiting).one_or_none()
@@ -73,11 +74,12 @@ def read_place(connection: Connection, task_id: str, attempt: int) -> QueuePlace
     speed = None if stopped else _tokens_per_second(connection.execute(SPEED).one())
     return QueuePlace(
         position=ahead.own_attempts + ahead.others + 1,
-        at_least=ahead.own_attempts > 0
-        or ahead.queue_class == QueueClass.BULK
-        or ahead.others >= MOST_AHEAD
-        or ahead.bulk_waits
-        or ahead.own_at_work,
+        # A key with an attempt at work, now or then, may have its half of the slots.
+        at_least=ahead.own_at_work
+        or ahead.own_attempts > 0
+        or ahead.others >= MOST_AHEAD  # the others are not counted
+        or ahead.queue_class == QueueClass.BULK  # later interactive attempts come before it
+        or ahead.bulk_waits,  # the first bulk attempt comes before interactive ones
         stopped=stopped,
         starts_in_seconds=None if speed is None else round(float(ahead.tokens) / speed),
     )

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, text
 
 from ...contracts.events import AttemptEvents, Event
 from ...contracts.states import QueueState
+from ..failures.failures import forget_failures_from
 from ..tasks.attempts import OPENED, NewAttempt, end_attempts_of_deleted_tasks
 from .capacity import AT_WORK, Work, lock_capacity
 from .order import Candidate, Load, next_candidate
@@ -29,10 +30,10 @@ _ADMITTED = """CASE (SELECT cause FROM content_attempts c
 RECENT_MINUTES = 15
 """A user that has entered the queue within these minutes uses it: others may hold half of the slots."""
 
-# Inserts an attempt's row, and ends the task's other attempts and their entries in the queue. The row of the
-# capacity is locked after those of the attempts and before any of the queue, and stays locked until the end
-# of the transaction: the next statements decide about admission with a snapshot that no other admission
-# changes.
+# Inserts an attempt's row, and ends or forgets the task's other attempts and their entries in the queue;
+# returns whether it has forgotten any. The row of the capacity is locked after those of the attempts and
+# before any of the queue, and stays locked until the end of the transaction: the next statements decide about
+# admission with a snapshot that no other admission changes.
 OPEN = text(f"""
 WITH {OPENED},
 capacity AS MATERIALIZED (
@@ -42,9 +43,9 @@ capacity AS MATERIALIZED (
 superseded_entries AS (
     UPDATE content_queue SET state = 'ended', ended_at = clock_timestamp()
     FROM (SELECT count(*) FROM capacity) AS after_locking
-    WHERE task_id = :task_id AND attempt <> :attempt AND state <> 'ended'
+    WHERE task_id = :task_id AND attempt < :attempt AND state <> 'ended'
 )
-SELECT count(*) FROM capacity
+SELECT EXISTS (SELECT FROM forgotten_attempts) FROM capacity
 """)
 
 # The counter of a known key to which an attempt comes: as it is while another one waits or is at work;
@@ -60,8 +61,6 @@ _COUNTER = f"""CASE WHEN known.waiting OR EXISTS (SELECT FROM content_queue q
 # admissions are served in the order of their arrival, not of their ids. Starting at the smallest waiting one
 # would starve users with a large counter while new users keep arriving. The largest one is looked up twice,
 # because the index begins with `waiting`.
-#
-# An entry of the same attempt is left from before the task's attempts were reset, as by a restored database.
 ENQUEUE = text(f"""
 WITH owner AS MATERIALIZED (
     SELECT coalesce(CAST(:tenant_key AS text),
@@ -84,10 +83,6 @@ INSERT INTO content_queue (task_id, attempt, class, queue_key, state, tokens, gr
 SELECT :task_id, :attempt, :class, o.queue_key, :state, :tokens, :grants,
     CASE WHEN :state <> 'waiting' THEN clock_timestamp() END
 FROM owner o
-ON CONFLICT (task_id, attempt) DO UPDATE SET
-    class = excluded.class, queue_key = excluded.queue_key, state = excluded.state, tokens = excluded.tokens,
-    grants = excluded.grants, enqueued_at = excluded.enqueued_at, admitted_at = excluded.admitted_at,
-    ended_at = NULL
 """)
 
 WAS_ADMITTED = text("""
@@ -114,7 +109,7 @@ recent_keys AS MATERIALIZED (
 candidates AS (
     SELECT k.class, k.queue_key, k.virtual_time, w.grants FROM keys_at_work w
     JOIN content_queue_keys k ON (k.class, k.queue_key) = (w.class, w.queue_key)
-    WHERE k.waiting AND k.class IN ('interactive', 'bulk')
+    WHERE k.waiting
     UNION ALL
     SELECT first.* FROM (VALUES ('interactive'), ('bulk')) AS classes (class) CROSS JOIN LATERAL (
         SELECT k.class, k.queue_key, k.virtual_time, CAST(NULL AS bigint) FROM content_queue_keys k
@@ -140,7 +135,7 @@ WITH oldest AS MATERIALIZED (
     ORDER BY enqueued_at, task_id LIMIT 1 FOR UPDATE
 ),
 rest AS MATERIALIZED (
-    SELECT count(*) > (SELECT count(*) FROM oldest) AS still_waits FROM (
+    SELECT count(*) > 1 AS still_waits FROM (
         SELECT FROM content_queue
         WHERE class = :class AND queue_key = :queue_key AND state = 'waiting' LIMIT 2) AS two
 ),
@@ -226,7 +221,8 @@ WHERE task_id = :task_id AND attempt = :attempt AND state = 'redriving'
 """)
 
 # Ends an attempt's entry, and corrects its key's counter by the tokens that it has used, if it was admitted
-# and its generator reported any. Idempotent: an attempt that has ended is not charged again.
+# and its generator reported any. Idempotent: an attempt that has ended is not charged again. `before` is the
+# entry as it was: RETURNING has the new state.
 RELEASE = text("""
 WITH ended_entry AS (
     UPDATE content_queue q SET state = 'ended', ended_at = clock_timestamp()
@@ -262,7 +258,8 @@ WHERE a.actor = :actor AND (a.task_id, a.attempt) = (q.task_id, q.attempt) AND q
 # Gives them a class that is not admitted.
 HOLD = text(f"UPDATE content_queue q SET class = 'bulk_paused' FROM content_attempts a {_OF_ACTOR}")
 
-# Gives them their class again, and each key its counter.
+# Gives them their class again, and lets their keys wait: one that was idle meanwhile gets no credit for that
+# time (`_COUNTER`).
 RETURN = text(f"""
 WITH returned AS (
     UPDATE content_queue q SET class = 'bulk' FROM content_attempts a {_OF_ACTOR} RETURNING q.queue_key
@@ -316,7 +313,8 @@ def enqueue(
     it: as `WAITING`, or as `RUNNING` if its execution exists. If it waits, admit waiting attempts, `most` at
     most, perhaps itself; return these. Locks the capacity.
     """
-    connection.execute(OPEN, new.parameters)
+    if connection.scalar(OPEN, new.parameters):
+        forget_failures_from(connection, new.task_id, new.attempt)
     entry = {"task_id": new.task_id, "attempt": new.attempt, "state": state, **work._asdict()}
     owner = {"class": new.start.cause.queue_class, "tenant_key": tenant_key(new.start.tenant)}
     connection.execute(ENQUEUE, entry | owner)

@@ -45,16 +45,22 @@ def user_start(user_id: str, reason: str | None = None) -> AttemptStart:
 
 
 # The parts of a statement that insert an attempt's row; the parameters are those of `NewAttempt`. Guarantees:
-# one row per attempt. The open attempt before it ends first, of any number: a unique index permits one open
-# attempt of a task. No attempt is planned after it any more.
-OPENED = """superseded_attempts AS (
+# it is the task's last row. Those from its number on are of an earlier life of the task, or from before the
+# product has restored the task's row alone: they go first, with their entries in the queue (by the foreign
+# key). The open attempt before it ends first, because a unique index permits one. No attempt is planned after
+# it any more.
+OPENED = """forgotten_attempts AS (
+    DELETE FROM content_attempts WHERE task_id = :task_id AND attempt >= :attempt RETURNING attempt
+),
+superseded_attempts AS (
     UPDATE content_attempts SET step = 'ended', ended_at = now(), outcome = CASE
         WHEN outcome = 'cancelled' OR CAST(:was_cancelled AS boolean) THEN 'cancelled' ELSE 'superseded' END
-    WHERE task_id = :task_id AND attempt <> :attempt AND ended_at IS NULL
+    WHERE task_id = :task_id AND attempt < :attempt AND ended_at IS NULL
     RETURNING attempt
 ),
 forgotten_plans AS (
-    UPDATE content_attempts SET next_at = NULL WHERE task_id = :task_id AND next_at IS NOT NULL
+    UPDATE content_attempts SET next_at = NULL
+    WHERE task_id = :task_id AND attempt < :attempt AND next_at IS NOT NULL
 ),
 opened AS (
     INSERT INTO content_attempts (task_id, attempt, actor, cause, reason, execution_arn, redrive_count, step,
@@ -62,14 +68,12 @@ opened AS (
     SELECT :task_id, :attempt, :actor, :cause, :reason, :execution_arn, :redrive_count, 'claimed',
         CAST(:scope AS json), (SELECT user_id FROM roadmap_tasks WHERE task_id = :task_id),
         (SELECT roadmap_id FROM roadmap_tasks WHERE task_id = :task_id)
-    FROM (SELECT count(*) FROM superseded_attempts) AS after_the_end_of_the_one_before
-    ON CONFLICT (task_id, attempt) DO NOTHING
+    FROM (SELECT count(*) FROM forgotten_attempts) AS after_forgetting,
+        (SELECT count(*) FROM superseded_attempts) AS after_the_end_of_the_one_before
     RETURNING attempt
 )"""
 
 LOCK_ALL = text("SELECT FROM content_attempts WHERE task_id = :task_id FOR UPDATE")
-
-FORGET = text("DELETE FROM content_attempts WHERE task_id = :task_id")
 
 # Plans the attempt after one that has ended. Guarantees: a repeated end does not move it.
 PLAN_NEXT = text("""
@@ -149,11 +153,10 @@ UPDATE content_attempts SET
 WHERE task_id = :task_id AND attempt = :attempt
 """)
 
-# Ends the open attempts of deleted tasks, which nothing else ends. Their counts stay unknown. An open attempt
-# has no counts: the condition on `saved` lets the index find it.
+# Ends the open attempts of deleted tasks, which nothing else ends. Their counts stay unknown.
 END_OF_DELETED_TASKS = text("""
 UPDATE content_attempts a SET step = 'ended', outcome = 'cancelled', ended_at = now()
-WHERE saved IS NULL AND ended_at IS NULL
+WHERE ended_at IS NULL
     AND NOT EXISTS (SELECT FROM roadmap_tasks t WHERE t.task_id = a.task_id)
 """)
 
@@ -266,14 +269,9 @@ def generated_by(connection: Connection, task_id: str, attempt: int) -> Mapping[
     return {content_type: int(counts.get(content_type, 0)) for content_type in ContentType}
 
 
-def lock_attempts(connection: Connection, task_id: str) -> bool:
-    """Lock the attempts of a task; return whether there are any."""
-    return connection.execute(LOCK_ALL, {"task_id": task_id}).rowcount > 0
-
-
-def forget_attempts(connection: Connection, task_id: str) -> None:
-    """Delete the attempts of a task, and with them, by the foreign key, their entries in the queue."""
-    connection.execute(FORGET, {"task_id": task_id})
+def lock_attempts(connection: Connection, task_id: str) -> None:
+    """Lock the attempts of a task."""
+    connection.execute(LOCK_ALL, {"task_id": task_id})
 
 
 class PlannedAttempt(NamedTuple):

@@ -79,7 +79,7 @@ def count_tasks(connection: Connection, selection: Selection) -> Total:
 
 def _count_served(connection: Connection, selection: Selection) -> Total:
     """Count a selection whose conditions an index serves, up to one above `MAX_COUNTED`. With failures, their
-    own table is counted first: it is fast, and more than that are too many in any case.
+    own table is counted first, which is fast: the tasks are only read if it has no more than that.
     """
     statements = [selection.sql("1")]
     if selection.without_tasks is not None:

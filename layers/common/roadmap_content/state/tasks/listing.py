@@ -24,10 +24,20 @@ MAX_SCANNED = 10_000
 """Tasks that one page reads in the list's order to find those that meet all conditions."""
 
 MAX_GROUPS_OF_A_ROW = 20
-
+"""Failure groups of a task, the largest, in its row of a list."""
 
 STATUS_DIGEST = "hash_array_extended(ARRAY[t.status], 0)"
 """The key of the index of statuses, whose entries have a limit."""
+
+
+def of_roadmap(tasks: str, roadmap_id: str) -> str:
+    """The condition of a roadmap's tasks, which the index of 100 characters of its id serves. `tasks` is the
+    alias of `roadmap_tasks`, `roadmap_id` an expression.
+    """
+    own = f"{tasks}.roadmap_id"
+    return (
+        f'"left"({own}, 100) COLLATE "C" = "left"(CAST({roadmap_id} AS text), 100) AND {own} = {roadmap_id}'
+    )
 
 
 def of_status(status: str) -> str:
@@ -215,8 +225,8 @@ def task_conditions(task_filter: TaskFilter) -> tuple[dict[str, Condition], dict
         parameters |= {name: bound for name, bound in bounds.items() if bound is not None}
     by_name = {name: Condition(condition, condition) for name, condition in conditions.items()}
     if task_filter.by_failure:
-        own = " AND ".join(f"e.{name} = :{name}" for name in task_filter.by_failure)
-        failing = f"SELECT FROM content_task_failures e WHERE e.task_id = t.task_id AND {own}"
+        matches = " AND ".join(f"e.{name} = :{name}" for name in task_filter.by_failure)
+        failing = f"SELECT FROM content_task_failures e WHERE e.task_id = t.task_id AND {matches}"
         by_name["failure"] = Condition(f"EXISTS ({failing} OFFSET 0)", f"EXISTS ({failing})")
         parameters |= task_filter.by_failure
     if task_filter.q is not None:
@@ -275,8 +285,7 @@ def _tasks_with_prefix(limit: int | None) -> str:
 UNION (SELECT task_id FROM roadmap_tasks WHERE {_ROADMAP.format("")} LIKE :prefix {first(_ROADMAP)})
 UNION (SELECT n.task_id FROM (SELECT roadmap_id FROM roadmap_metadata
         WHERE {_TITLE.format("")} LIKE :title_prefix {first(_TITLE)}) AS m
-    CROSS JOIN LATERAL (SELECT o.task_id FROM roadmap_tasks o
-        WHERE {_ROADMAP.format("o.")} = {_ROADMAP.format("m.")} AND o.roadmap_id = m.roadmap_id
+    CROSS JOIN LATERAL (SELECT o.task_id FROM roadmap_tasks o WHERE {of_roadmap("o", "m.roadmap_id")}
         OFFSET 0) AS n {"" if limit is None else f"LIMIT {limit}"})
 """
 

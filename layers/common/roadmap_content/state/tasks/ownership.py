@@ -42,10 +42,10 @@ def reached_content(task: Task) -> bool:
 
 
 def why_not_startable(
-    task: Task, own: ProductWork, siblings: Sequence[ProductWork], *, take_over: bool
+    task: Task, work: ProductWork, work_on_others: Sequence[ProductWork], *, take_over: bool
 ) -> ContentError | None:
-    """The reason why no attempt of a task may be started; `take_over` ignores the product's own work.
-    `siblings` are the other tasks of the roadmap.
+    """The reason why no attempt of a task may be started. `work` has the signs of the product's work on the
+    task, `work_on_others` those on the other tasks of its roadmap; `take_over` ignores both.
     """
     if not reached_content(task):
         return NotAtContentStageError(
@@ -53,10 +53,10 @@ def why_not_startable(
             f"at {task.current_step}",
             task.current_step,
         )
-    at_work = next(filter(is_at_work_elsewhere, [own, *siblings]), None)
+    at_work = next(filter(is_at_work_elsewhere, [work, *work_on_others]), None)
     if at_work is None or take_over:
         return None
-    of_roadmap = "" if at_work is own else ", of the same roadmap,"
+    of_roadmap = "" if at_work is work else ", of the same roadmap,"
     where = "in the product's workers"
     if at_work.queue_id == QUEUE_UNKNOWN:
         where = f"and perhaps {where} ({QUEUE_UNKNOWN})"

@@ -21,6 +21,7 @@ from ...contracts.errors import RoadmapLockedError, TaskNotFoundError
 from ...contracts.events import AttemptEvents
 from ...contracts.items import ContentType, Item
 from ...contracts.states import QueueState
+from .listing import of_roadmap
 from .outcome import COMPLETED, Outcome
 from .time_zone import instant
 
@@ -52,7 +53,7 @@ LOCK_AT_ONCE = text("SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO
 DISOWN = text("""
 UPDATE roadmap_tasks SET attempt = 0, execution_arn = :mark
 WHERE attempt > 0 AND user_id = :user_id AND (task_id = ANY(:tasks) OR roadmap_id = ANY(ARRAY(
-    SELECT roadmap_id FROM roadmap_tasks WHERE task_id = ANY(:tasks) AND attempt > 0)))
+    SELECT roadmap_id FROM roadmap_tasks WHERE task_id = ANY(:tasks))))
 """)
 
 LOCK = text("""
@@ -129,8 +130,7 @@ QUEUE_UNKNOWN = "the column celery_task_id is missing"
 
 # Reads the signs of the product's work: on the task itself, which comes first, and on the unfinished tasks of
 # its roadmap. Only the product's table has the column `celery_task_id`. Without it, the name in the inner
-# query means the value of `without_column`: NULL, unless a migration has seen the column. The roadmap is
-# compared by the prefix in the index, too.
+# query means the value of `without_column`: NULL, unless a migration has seen the column.
 PRODUCT_WORK = text(f"""
 SELECT o.task_id, o.status, o.attempt,
     (SELECT celery_task_id FROM roadmap_tasks t WHERE t.task_id = o.task_id) AS queue_id,
@@ -142,7 +142,7 @@ FROM (SELECT (SELECT '{QUEUE_UNKNOWN}' FROM content_installation
 WHERE o.task_id IN (
     SELECT :task_id UNION ALL
     SELECT s.task_id FROM roadmap_tasks m JOIN roadmap_tasks s
-        ON "left"(s.roadmap_id, 100) COLLATE "C" = "left"(m.roadmap_id, 100) AND s.roadmap_id = m.roadmap_id
+        ON {of_roadmap("s", "m.roadmap_id")}
     WHERE m.task_id = :task_id AND s.status IN ('processing', 'pending'))
 ORDER BY o.task_id <> :task_id, o.task_id
 """)
