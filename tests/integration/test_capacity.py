@@ -63,18 +63,6 @@ def test_a_stop_admits_nothing_and_the_resumption_starts_what_waits(pipeline: Pi
     assert (interactive["waiting"], interactive["at_work"]) == (0, 1)
 
 
-def test_more_slots_start_more(pipeline: Pipeline, send: Send) -> None:
-    send("PUT", {"slots": 1, "reason": "less"})
-    first, second = load(pipeline, 1), load(pipeline, 2)
-    retry(pipeline, first)
-    retry(pipeline, second)
-    assert started(pipeline) == [first]
-    (waiting,) = send("GET").body["users"]
-    assert (waiting["queue_key"], waiting["waiting"], waiting["at_work"]) == (f"user:{USER}", 1, 1)
-    assert send("PUT", {"slots": 3, "reason": "more"}).body["slots"] == 3
-    assert started(pipeline) == [first, second]
-
-
 def test_a_run_that_ended_unnoticed_is_found_a_minute_after_its_last_sign(
     pipeline: Pipeline, send: Send, monkeypatch: pytest.MonkeyPatch
 ) -> None:

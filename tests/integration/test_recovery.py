@@ -1,7 +1,6 @@
 """Decisions and repairs of retry, redrive and reconcile, without a state machine."""
 
 import re
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -22,7 +21,6 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
 from roadmap_content.runs.reconciliation.reconcile import (
-    NotReconciledError,
     ReconcileRequest,
     reconcile,
 )
@@ -290,49 +288,6 @@ def test_a_dry_run_starts_no_waiting_attempt(pipeline: Pipeline) -> None:
     pipeline.executions.started.clear()
     assert [repair.task_id for repair in pipeline.sweep(dry_run=True).repairs] == ["t-1"]
     assert pipeline.executions.started == []
-
-
-class RefusesOthers(RecordedExecutions):
-    """Step Functions with a role that may describe only this state machine's executions."""
-
-    def state(self, execution_arn: str) -> ExecutionState:
-        """Raise AccessDenied, like IAM."""
-        if execution_arn == "arn:others":
-            raise ExecutionsUnavailableError("DescribeExecution: AccessDeniedException")
-        return super().state(execution_arn)
-
-
-def refuse_the_status(pipeline: Pipeline) -> None:
-    pipeline.execute(
-        "ALTER TABLE roadmap_tasks ADD CHECK (task_id <> 't-1' OR status NOT IN ('failed', 'completed'))"
-    )
-
-
-def name_an_execution_of_others(pipeline: Pipeline) -> None:
-    pipeline.execute("UPDATE roadmap_tasks SET execution_arn = 'arn:others' WHERE task_id = 't-1'")
-
-
-@pytest.mark.parametrize("trouble", [refuse_the_status, name_an_execution_of_others])
-def test_a_task_that_cannot_be_reconciled_does_not_stop_the_sweep(
-    pipeline: Pipeline, trouble: Callable[[Pipeline], None]
-) -> None:
-    """Regression: the oldest task was first in each sweep, and its error ended the sweep."""
-    for number in (1, 2):
-        pipeline.load(bundle_of(["c"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
-    pipeline.execute(
-        "UPDATE roadmap_tasks SET status = 'processing', attempt = 1, execution_arn = 'arn:' || task_id,"
-        " updated_at = updated_at - make_interval(hours => CASE task_id WHEN 't-1' THEN 2 ELSE 1 END)"
-    )
-    pipeline.execute(
-        "INSERT INTO content_attempts (task_id, attempt, actor, cause, step)"
-        " SELECT task_id, attempt, 'user:u', 'retry', 'working' FROM roadmap_tasks"
-    )
-    pipeline.services.executions = RefusesOthers()
-    trouble(pipeline)
-    with pytest.raises(NotReconciledError, match=r"1 of 2 tasks, the first: t-1 \(\w+: "):
-        pipeline.sweep()
-    found = pipeline.rows("SELECT task_id, status FROM roadmap_tasks ORDER BY task_id")
-    assert [task["status"] for task in found] == ["processing", "failed"]
 
 
 @pytest.mark.slow

@@ -6,9 +6,9 @@ from migrations import migrate
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
 from tests.product.product import Product
-from tests.product.running import deadline, heal, planned, retry, run, sweep
+from tests.product.running import deadline, heal, run, sweep
 from tests.support.engines import shared_engine
-from tests.support.erasing import QUIET, erased, erased_at_last, left_of, rows_with
+from tests.support.erasing import QUIET, erased, left_of, rows_with
 from tests.support.factories import CONTENT_TABLES, USER, concept_ids
 from tests.support.pipeline import Pipeline, services_for
 
@@ -162,24 +162,3 @@ def test_rows_that_refer_to_those_of_the_product_go_with_them(beside: Pipeline, 
     assert erased(beside.services, USER, product_rows=True).complete
     assert left_of(beside.engine, beside.services, *NAMES, product_rows=True) == {}
     assert len(product.rows("SELECT quiz_id FROM quiz_attempts")) == 2
-
-
-@pytest.mark.parametrize("product_rows", [False, True])
-def test_a_late_step_and_a_waiting_attempt_leave_nothing(
-    beside: Pipeline, product: Product, product_rows: bool
-) -> None:
-    """Two more tasks of the user: one is at Generate, one waits. Each late step is delivered afterwards."""
-    services = beside.services
-    product.roadmap("r-9", concept_ids(2, "r-9"))
-    for task in ("t-8", "t-9"):
-        product.task(task, "failed", roadmap_id="r-9")
-    late = planned(services, retry(services, "t-9"))
-    product.execute("UPDATE content_capacity SET slots = 1, stopped_reason = 'a test'")
-    retry(services, "t-8", take_over=True)
-    first = erased(services, USER, product_rows=product_rows)
-    assert first.waits_until is not None
-    while late.going:
-        late.advance(services)
-    assert erased_at_last(beside.engine, services, USER, product_rows=product_rows).complete
-    sweep(services)
-    assert left_of(beside.engine, services, *NAMES, "t-8", product_rows=product_rows) == {}

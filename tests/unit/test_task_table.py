@@ -36,3 +36,18 @@ def test_a_task_at_work_has_its_last_change_and_a_failed_one_its_reason(roadmap:
         {"status": "failed", "limit": "2"},
         {"status": "failed", "limit": "2", "cursor": "next"},
     ]
+
+
+def test_each_option_of_a_filter_is_a_parameter_of_the_request(roadmap: Roadmap) -> None:
+    api = Api({"items": [], "next_cursor": None, "total": 0, "total_is_exact": True})
+    options = ("-q", "loops", "--group", "g", "--error", "E", "--type", "quiz", "--user", "u")
+    roadmap(api, "tasks", *options, "--status", "failed", "--status", "partial_failure")
+    assert api.sent[0].query == {
+        "q": "loops",
+        "group_id": "g",
+        "error_code": "E",
+        "content_type": "quiz",
+        "user_id": "u",
+        "status": ["failed", "partial_failure"],
+        "limit": "50",
+    }

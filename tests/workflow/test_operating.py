@@ -19,7 +19,6 @@ from local_stack.processes import becomes_true
 from roadmap_command.target import Target
 from roadmap_content.client.http import ApiRefusedError
 from roadmap_content.contracts.items import ContentType, Item
-from tests.support.factories import USER
 from tests.support.machine import Machine
 
 Roadmap = Callable[..., Result]
@@ -47,31 +46,6 @@ def poisoned(machine: Machine) -> list[str]:
 
 
 Document = Callable[..., Any]
-
-
-def test_tasks_and_failures_are_listed_by_filter(
-    machine: Machine, poisoned: list[str], roadmap: Roadmap, document: Document
-) -> None:
-    listed = document("tasks", "-q", machine.task_id)
-    assert [row["task_id"] for row in listed["items"]] == [machine.task_id]
-    assert (listed["total"], listed["total_is_exact"]) == (1, True)
-    assert document("tasks", "-q", machine.task_id, "--status", "completed")["items"] == []
-    both = ("--status", "failed", "--status", "partial_failure", "--error", "InvalidContent")
-    (row,) = document("tasks", "-q", machine.task_id, *both, "--type", "quiz", "--user", USER)["items"]
-    assert row["progress"]["missing"] == 1
-
-    (group,) = document("failures", "-q", machine.task_id)["items"]
-    assert (group["tasks"], group["items"], group["remedy"]) == (1, 1, "reject_and_generate")
-    same = document("tasks", "--group", group["group_id"], "-q", machine.task_id)
-    assert same["items"] == listed["items"]
-
-    listed = roadmap("tasks", "-q", machine.task_id)
-    assert machine.task_id in listed.stdout
-    assert "1 of 1 task" in listed.stderr
-    shown = roadmap("failures", "-q", machine.task_id).stdout
-    assert f"group {group['group_id']}" in shown
-    assert "moves the content to rejected/" in shown
-    assert "No task fails" in roadmap("failures", "-q", "no such task").stderr
 
 
 def test_heal_previews_a_filter_and_follows_the_recovery(
