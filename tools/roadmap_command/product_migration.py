@@ -286,7 +286,7 @@ def _play_ours(connection: Connection, roles: Roles) -> list[DatabaseFinding]:
             refusals = play_ours(connection, roles.writer, roles.reader, encore)
     except NotRehearsedError as error:
         return [DatabaseFinding(kind="not_rehearsed", object="our statements", message=str(error))]
-    for play, reason, shows_nothing in refusals:
+    for play, _, reason, shows_nothing in refusals:
         kind = "not_rehearsed" if shows_nothing else "statement_fails"
         recorded.append(DatabaseFinding(kind=kind, object=play, message=reason))
     return recorded

@@ -18,10 +18,12 @@ from .visibility import find_hidden
 _CREATED_AGAIN = ": invoke migrate_database, which creates it without its rows"
 
 # Finds what is installed or needed (`expected`) and missing or changed, as kind, object and detail of a
-# finding. Reads the catalogue only, which every role may read. A type is compared by its category, so that a
+# finding. Reads the catalogue only, which every role may read. Of the kinds in `expected`, `table` is one of
+# ours, and the others are objects of the product's tables. A type is compared by its category, so that a
 # longer text or a bigger number is no difference; a time (`D`), so that a time zone is one, and a type such
-# as `json` (`U`) by their names. A trigger may be disabled (`D`), or fire in replicas only (`R`). If a view
-# has the name of a table, the triggers and indexes are those of the view's table (`storage`).
+# as `json` (`U`; `jsonb` counts as `json`) by their names. A trigger may be disabled (`D`), or fire in
+# replicas only (`R`). If a view has the name of a table, the triggers and indexes are those of the view's
+# table (`storage`).
 DIFFERENCES = text(f"""
 WITH expected AS (
     SELECT e.kind, e.table_name, e.name, e.definition, n.relation, coalesce((

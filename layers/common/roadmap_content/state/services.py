@@ -50,14 +50,15 @@ class Retention(NamedTuple):
     since: str
     """The column from which the days count."""
 
-    key: str
-    order: str
-    """Columns of an index in the order of age: a step reads only its beginning."""
+    condition: str = "true"
+    order: str = ""
+    """The column of an index in the order of age, of which a step reads only the beginning; `since`, if it
+    is empty.
+    """
 
     table: str = ""
     """The table, if it is not the name."""
 
-    condition: str = "true"
     statement: str = ""
     """Instead of a DELETE by age: handles at most `:step` rows older than `:days`, and returns each."""
 

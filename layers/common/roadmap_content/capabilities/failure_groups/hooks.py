@@ -7,6 +7,6 @@ from .sums import change_sums
 FAILURE_GROUPS = Capability(
     failures_changed=change_sums,
     after_outcome=are_known,
-    sweep=(Retention("content_failure_hours", 400, "hour", "hour, group_id", "hour"),),
+    sweep=(Retention("content_failure_hours", 400, "hour"),),
     health=count_groups,
 )

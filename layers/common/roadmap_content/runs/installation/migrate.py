@@ -36,7 +36,7 @@ from ...platform.runtime.settings import Settings
 from ...state.services import Services
 from ...state.tasks.time_zone import contradicts, describe_offset, time_ahead
 from ...state.visibility import ROWS_HIDDEN, find_hidden
-from .rehearsal import SAVE, NotRehearsedError, rehearse
+from .rehearsal import NotRehearsedError, rehearse
 
 _SEND_SECONDS = 10.0
 _LONGEST_REASON = 1_000
@@ -151,10 +151,10 @@ def _require_rehearsal(connection: Connection, settings: Settings, *, is_adoptio
     except NotRehearsedError as error:
         logger.warning("release_not_rehearsed", reason=str(error))
         return
-    for play, reason, shows_nothing in refusals:
+    for play, saves, reason, shows_nothing in refusals:
         logger.error("rehearsal_failed", play=play, reason=reason)
-        if not shows_nothing and (is_adoption or play.startswith(SAVE)):
-            verb = f"saves no {play.removeprefix(SAVE)}" if play.startswith(SAVE) else f"fails: {play}"
+        if not shows_nothing and (is_adoption or saves):
+            verb = f"saves no {saves}" if saves else f"fails: {play}"
             raise RehearsalFailedError(f"this release {verb}: {reason}")
 
 

@@ -25,7 +25,7 @@ from ...content.registry import CONTENT_KINDS
 from ...content.roadmaps.framework import Concept
 from ...content.rows import current_revisions
 from ...contracts.errors import DatabaseUnavailableError, PermanentError, named
-from ...contracts.items import Item
+from ...contracts.items import ContentType, Item
 from ...contracts.payloads import Origin
 from ...platform.postgres.sqlstate import FOREIGN_KEY_VIOLATION
 from ...platform.postgres.transactions import DataRefusedError, sqlstate_and_reason
@@ -35,13 +35,14 @@ from ...state.visibility import GUARD
 # Until the transaction or the savepoint ends; `row_security` as in a new session.
 SET_ROLE = text("SELECT set_config('role', :role, true), set_config('row_security', 'on', true)")
 
-SAVE = "save of "
-
 
 class Refusal(NamedTuple):
     """A play that failed, and the database's reason."""
 
     play: str
+    saves: ContentType | None
+    """The content type, if the play was the save of an item."""
+
     reason: str
     shows_nothing: bool
     """The database did not answer, for instance because of a lock; or a foreign key of the product does not
@@ -70,8 +71,16 @@ class Stage:
         """The only concept of the roadmap."""
         return Concept(f"{self.trial}:c-1-1-1", "Rehearsal", "Whether this release saves content.")
 
-    def play(self, name: str, role: str, work: "Callable[[Stage], object]") -> bool:
-        """Whether the work succeeds as a role. If not, it is undone, and its reason is kept."""
+    def play(
+        self,
+        name: str,
+        role: str,
+        work: "Callable[[Stage], object]",
+        saves: ContentType | None = None,
+    ) -> bool:
+        """Whether the work succeeds as a role. If not, it is undone, and its reason is kept. `saves`: the
+        content type of an item that it saves.
+        """
         nested = self.connection.begin_nested()
         try:
             set_role(self.connection, role)
@@ -79,7 +88,7 @@ class Stage:
             set_role(self.connection, "none")
         except Exception as error:  # noqa: BLE001 - a changed table may also break our own code
             nested.rollback()  # also of the role
-            self.refusals.append(_refusal(name, error))
+            self.refusals.append(Refusal(name, saves, *_reason(error)))
             return False
         nested.commit()
         return True
@@ -114,8 +123,9 @@ def rehearse(
         try:
             _insert(connection, stage.trial)
             for kind in CONTENT_KINDS.values():
-                if stage.play(f"{SAVE}{kind.content_type}", writer, partial(_save, kind, 1)):
-                    stage.play(f"replacement of {kind.content_type}", writer, partial(_save, kind, 2))
+                name = kind.content_type
+                if stage.play(f"save of {name}", writer, partial(_save, kind, 1), saves=name):
+                    stage.play(f"replacement of {name}", writer, partial(_save, kind, 2))
             stage.play("read", reader, _read)
             encore(stage)
         finally:
@@ -137,14 +147,16 @@ def _insert(connection: Connection, trial: str) -> None:
     raise NotRehearsedError("; ".join(dict.fromkeys(reasons)))
 
 
-def _refusal(play: str, error: Exception) -> Refusal:
-    """A failed play, with the database's reason; of an error of our own code, its code and text."""
+def _reason(error: Exception) -> tuple[str, bool]:
+    """`reason` and `shows_nothing` of a failed play: the database's reason, or the code and text of an error
+    of our own.
+    """
     if isinstance(error, DBAPIError):
         error = DataRefusedError(*sqlstate_and_reason(error))
     if isinstance(error, DataRefusedError):
-        return Refusal(play, str(error), error.sqlstate == FOREIGN_KEY_VIOLATION)
+        return str(error), error.sqlstate == FOREIGN_KEY_VIOLATION
     known = named(error)
-    return Refusal(play, f"{known.code}: {known}", isinstance(known, DatabaseUnavailableError))
+    return f"{known.code}: {known}", isinstance(known, DatabaseUnavailableError)
 
 
 class _RowRefusedError(PermanentError, code="RowRefused"):

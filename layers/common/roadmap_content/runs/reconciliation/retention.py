@@ -13,30 +13,14 @@ STEP = 1_000
 """Rows per transaction."""
 
 RETENTIONS = (
-    Retention("content_sweeps", 7, "swept_at", "swept_at", "swept_at"),
-    Retention("content_queue", 7, "ended_at", "task_id, attempt", "ended_at", condition="state = 'ended'"),
-    Retention(
-        "content_events", 7, "delivered_at", "event_id", "delivered_at", condition="delivered_at IS NOT NULL"
-    ),
-    Retention(
-        "content_events_aside",
-        30,
-        "set_aside_at",
-        "event_id",
-        "set_aside_at",
-        table="content_events",
-        condition="set_aside_at IS NOT NULL",
-    ),
-    Retention("content_token_hours", 400, "hour", "hour, shard", "hour"),
-    Retention("content_archive", 365, "archived_at", "archive_id", "archive_id", statement=REMOVE_FORMER),
-    Retention(
-        "content_origins",
-        365,
-        "recorded_at",
-        "origin_id",
-        "origin_id",
-        condition="refused_code IS NOT NULL",  # that of a saved content goes with its content
-    ),
+    Retention("content_sweeps", 7, "swept_at"),
+    Retention("content_queue", 7, "ended_at", "state = 'ended'"),
+    Retention("content_events", 7, "delivered_at", "delivered_at IS NOT NULL"),
+    Retention("content_events_aside", 30, "set_aside_at", "set_aside_at IS NOT NULL", table="content_events"),
+    Retention("content_token_hours", 400, "hour"),
+    Retention("content_archive", 365, "archived_at", statement=REMOVE_FORMER),
+    # The origin of a saved content goes with its content.
+    Retention("content_origins", 365, "recorded_at", "refused_code IS NOT NULL", order="origin_id"),
 )
 
 DELETED, DAYS_AFTER_DELETION = "deleted_by_product", 30
@@ -70,18 +54,15 @@ def _remove(services: Services, retention: Retention, days: int, deadline: Deadl
     """Remove the oldest rows of a rule that are older than this many days, `STEP` at most; return their
     number.
     """
-    table, key = retention.table or retention.name, retention.key
-    statement = (
-        retention.statement
-        or f"""
-        DELETE FROM {table} WHERE ({key}) IN (
-            SELECT {key} FROM (
-                SELECT {key}, {retention.since} AS since FROM {table}
-                WHERE {retention.condition} ORDER BY {retention.order} LIMIT :step) AS oldest
-            WHERE since < now() - make_interval(days => :days))
+    table, since = retention.table or retention.name, retention.since
+    by_age = f"""
+        DELETE FROM {table} WHERE ctid = ANY(ARRAY(
+            SELECT ctid FROM (
+                SELECT ctid, {since} AS since FROM {table}
+                WHERE {retention.condition} ORDER BY {retention.order or since} LIMIT :step) AS oldest
+            WHERE since < now() - make_interval(days => :days)))
     """
-    )
-    parameters = {"step": STEP, "days": days}
+    statement, parameters = text(retention.statement or by_age), {"step": STEP, "days": days}
     return transact(
-        services.engine, lambda connection: connection.execute(text(statement), parameters).rowcount, deadline
+        services.engine, lambda connection: connection.execute(statement, parameters).rowcount, deadline
     )

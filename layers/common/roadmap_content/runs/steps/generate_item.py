@@ -261,6 +261,7 @@ class ItemGeneration:
             item.content_type,
             self._context.learner,
             None if refused is None else refused.reason,
+            # Otherwise the generator without a model would make the same content again.
             draft_number=plan.attempt if item in self._replaces else 1,
             change=self._change(item),
             task_id=plan.task_id,

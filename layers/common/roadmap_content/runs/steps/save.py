@@ -24,7 +24,7 @@ from .write import Writer
 
 READ_AT_ONCE = 60
 """Items that are read together. This number of the largest items fits into a function's memory. It is a
-multiple of a group's items, so that a transaction usually has all items of its concepts.
+multiple of a concept's items, so that a transaction usually has all items of its concepts.
 """
 
 TRANSACTION_BYTES = 4 * 1024 * 1024
@@ -66,6 +66,7 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
         emit({Metric.BATCHES_UNSAVED: 1, Metric.ITEMS_REFUSED: batch.total if is_refused else 0})
         for content_type, number in batch.items.items():
             emit({Metric.ITEMS_NOT_SAVED: number}, content_type)
+        # The state machine collects the reports of all batches, and its data has a limit.
         unsaved = StateError(error=error.code, cause=str(error)[:100])
         return SaveReport(batch=batch, saved=0, failed=batch.total, error=unsaved)
 
