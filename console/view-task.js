@@ -337,7 +337,7 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
           acts &&
           task.actions.retry &&
           (missing > 0 || task.status !== "completed") &&
-          html`<button type="button" class=${task.turn.who === "running" ? "" : "primary"} onClick=${() => onRetry()}>
+          html`<button type="button" class=${["running", "automatic"].includes(task.turn.who) ? "" : "primary"} onClick=${() => onRetry()}>
             ${missing === 0 ? T.task.finalize : isNew(task) ? T.task.start : T.task.retry(number(missing))}
           </button>`
         }

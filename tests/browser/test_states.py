@@ -652,15 +652,15 @@ def test_the_sheet_on_a_phone_shows_the_reason_and_the_filters_of_the_list_are_a
         assert max(chips.evaluate_all(sides)) <= NARROW.width
 
 
-def test_a_number_is_announced_after_its_name(console: Console) -> None:
+def test_a_number_of_health_is_announced_after_its_name_and_leads_to_what_it_counts(console: Console) -> None:
+    console.alter("**/health", lambda body: body.update(stuck_tasks=2))
     console.open("/health")
     console.settled()
-    assert (
-        console.page.locator(".tiles > div").evaluate_all(
-            "all => all.map((each) => each.firstElementChild.tagName)"
-        )
-        == ["DT"] * console.page.locator(".tiles > div").count()
-    )
+    tiles = console.page.locator(".tiles > div")
+    names = tiles.evaluate_all("all => all.map((each) => each.firstElementChild.tagName)")
+    assert names == ["DT"] * tiles.count()
+    stuck = tiles.filter(has_text="Stuck tasks").get_by_role("link", name="2")
+    expect(stuck).to_have_attribute("href", "#/tasks?status=processing")
 
 
 def test_the_sentence_that_decides_is_not_the_palest(console: Console) -> None:

@@ -178,7 +178,7 @@ being cancelled | cancelled | running: | It was cancelled. Its run is being stop
 cancelled | cancelled | nobody | It was cancelled. A retry starts it again. | cancelled | Retry missing | cancelled | |
 complete | completed | nobody | Nothing is missing. | complete | | complete | |
 erased | completed | nobody | The data of its user was erased. | erased | | | |
-throttled | failed | automatic: | The sweep starts the next attempt. | failed | Retry missing | failed | automatic |
+throttled | failed | automatic: | The sweep starts the next attempt. | failed | | failed | automatic |
 lost | processing | running: | An attempt is at work. | in progress | | running | | reconcile
 incomplete | partial_failure | person | Retry it. | incomplete | Retry missing | incomplete | person | failures
 refused | failed | person | Raise TaskTokenBudget, then retry. | failed | Retry missing | failed | person | failures
@@ -208,7 +208,7 @@ CHINESE = {
 }
 
 TOGETHER = {(each.chip, each.sentence, each.action, each.attempt) for each in STATES.values()} | {
-    ("incomplete", "Tried again automatically", "Retry missing", "incomplete")
+    ("incomplete", "Tried again automatically", "", "incomplete")
 }
 """Parts of the page that may stand together."""
 
