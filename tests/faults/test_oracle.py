@@ -69,13 +69,8 @@ BY_HAND = {
         ),
     ),
     "I1 an item of the plan is neither": ("I1", "DELETE FROM content_failures WHERE concept_id = :concept"),
-    "I1 an item that is none": (
-        "I1",
-        ("INSERT INTO content_failures VALUES ('t-1', 1, 'nobody', 'quiz', 'save', 'X', 'x', false, now())"),
-    ),
     "I1 the counts are wrong": ("I1", "UPDATE roadmap_tasks SET execution_summary = '{}'"),
     "I2 status": ("I2", "UPDATE roadmap_tasks SET status = 'failed'"),
-    "I2 still processing": ("I2", "UPDATE roadmap_tasks SET status = 'processing'"),
     "I2 completed_at": ("I2", "UPDATE roadmap_tasks SET completed_at = NULL"),
     "I2 failed_concepts is null": ("I2", "UPDATE roadmap_tasks SET failed_concepts = NULL"),
     "I2 a reason is another's": ("I2", "UPDATE content_failures SET reason = 'another'"),
@@ -106,18 +101,7 @@ BY_HAND = {
         """INSERT INTO tutorial_metadata SELECT 'second', concept_id, roadmap_id, title, summary, content_url,
             content_status, 2, false FROM tutorial_metadata WHERE concept_id = :concept""",
     ),
-    "I3 no latest": ("I3", "UPDATE tutorial_metadata SET is_latest = false WHERE concept_id = :concept"),
-    "I3 two rows of resources": (
-        "I3",
-        """ALTER TABLE resource_recommendation_metadata DISABLE TRIGGER USER;
-        INSERT INTO resource_recommendation_metadata SELECT 'second', concept_id, roadmap_id, resources,
-            resources_count FROM resource_recommendation_metadata WHERE concept_id = 'r-1:c-1-1-1'""",
-    ),
     "I4 a row is gone": ("I4", "DELETE FROM resource_recommendation_metadata WHERE concept_id = :concept"),
-    "I4 a row is not completed any more": (
-        "I4",
-        "UPDATE tutorial_metadata SET content_status = 'pending' WHERE concept_id = :concept",
-    ),
     "I4 a row changed": ("I4", "UPDATE tutorial_metadata SET title = 'x' WHERE concept_id = :concept"),
     "I4 a text was never there": ("I4", "UPDATE tutorial_metadata SET content_url = 'nowhere'"),
     "I5 attempts went back": ("I5", "UPDATE roadmap_tasks SET attempt = 0"),

@@ -1,13 +1,10 @@
-"""The deployed stack with the product's bucket, tokens and cancelling, over real HTTP."""
+"""The deployed stack with the product's bucket."""
 
-import time
 from collections.abc import Iterator
 
-import jwt
 import pytest
 from sqlalchemy import text
 
-from local_stack.processes import becomes_true
 from local_stack.stack import LocalStack
 from roadmap_command.load import load_bundle
 from roadmap_command.runs import follow_run, start_run
@@ -15,24 +12,18 @@ from roadmap_command.target import Target
 from roadmap_content.content.bundle import read_bundle
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.keys import product_text_key, text_key
-from tests.support.factories import USER, bundle_of, concept_ids
-from tests.support.http_api import Api
+from tests.support.factories import bundle_of, concept_ids
 from tests.support.stacks import temporary_stack
 
 BUCKET = "products-own"
 THEIR_RULE = {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 1}}
-PARAMETERS = {
-    "ContentBucketName": BUCKET,
-    "JwtIssuer": "none",
-    "JwtAudience": "api,learning-app",
-}
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[LocalStack]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("DATABASE_URL", raising=False)
-        with temporary_stack(PARAMETERS) as stack:
+        with temporary_stack({"ContentBucketName": BUCKET}) as stack:
             s3 = stack.client("s3")
             assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["artifacts"]
             s3.create_bucket(Bucket=BUCKET)
@@ -57,12 +48,6 @@ def load(target: Target, name: str, concepts: int) -> list[str]:
     return ids
 
 
-def their_token(stack: LocalStack) -> str:
-    """A token of the product: a shared secret, a list of audiences, no issuer."""
-    claims = {"sub": USER, "aud": ["learning-app"], "exp": int(time.time()) + 600}
-    return jwt.encode(claims, stack.token_secret, algorithm="HS256")
-
-
 def test_the_content_bucket_is_the_product_s_own(stack: LocalStack, target: Target) -> None:
     ids = load(target, "bucket", 3)
     s3 = stack.client("s3")
@@ -83,36 +68,3 @@ def test_the_content_bucket_is_the_product_s_own(stack: LocalStack, target: Targ
         s3.head_object(Bucket=BUCKET, Key=url)
     (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"]
     assert rule["ID"] == "theirs"
-
-
-def test_a_running_task_is_cancelled_and_retried(stack: LocalStack, target: Target) -> None:
-    load(target, "cancel", 150)
-    api, path = Api(stack.api_url, USER, their_token(stack)), "/tasks/t-cancel"
-    started = api.retry("t-cancel")
-    assert started.status == 202
-
-    cancelled = api.send("POST", f"{path}/cancel", user_id=USER, reason="too long")
-
-    assert cancelled.status == 200
-    assert cancelled.body["stopped_execution"] == started.body["execution_arn"]
-
-    def status_of_execution() -> str:
-        described = target.stepfunctions.describe_execution(executionArn=started.body["execution_arn"])
-        return str(described["status"])
-
-    assert becomes_true(lambda: status_of_execution() == "ABORTED", 600)
-
-    def is_recorded() -> bool:
-        newest = api.send("GET", f"{path}/attempts", user_id=USER).body["items"][0]
-        return bool(newest["outcome"] == "cancelled")
-
-    assert becomes_true(is_recorded, 600), "the attempt's end is not recorded"
-    task = api.get("t-cancel").body
-    assert (task["status"], task["error_message"]) == ("cancelled", "Cancelled by user: too long")
-    assert (task["actions"]["retry"], task["actions"]["cancel"]) == (True, False)
-    assert sum(progress["missing"] for progress in task["progress"].values()) > 0
-
-    again = api.retry("t-cancel")
-    assert again.status == 202
-    assert follow_run(target.stepfunctions, again.body["execution_arn"], lambda: None) == "SUCCEEDED"
-    assert api.get("t-cancel").body["status"] == "completed"
