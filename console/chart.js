@@ -70,7 +70,7 @@ export function byHours(rows, count, hours, parts) {
       from,
       to: Math.min(to, Date.now()),
       parts: sums.map(({ kind, count }) => [kind, count]),
-      text: moment(from) + T.colon + sums.filter((each) => each.count).map((each) => `${each.name} ${number(each.count)}`).join(T.comma),
+      text: moment(from) + T.colon + sums.filter((each) => each.count).map((each) => `${parts.length > 1 ? `${each.name} ` : ""}${number(each.count)}`).join(T.comma),
     };
   });
 }

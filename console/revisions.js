@@ -27,7 +27,7 @@ export function OriginFacts({ origin }) {
     ${origin.attempt !== null && html`<div><dt>${T.task.attempt}</dt><dd>${number(origin.attempt)}</dd></div>`}
     ${origin.actor && html`<div><dt>${origin.restored_from ? T.origin.restoredBy : T.origin.by}</dt><dd><${Actor} actor=${origin.actor} /></dd></div>`}
     ${origin.restored_from && html`<div><dt>${T.origin.restored}</dt><dd><${Id} value=${origin.restored_from} /></dd></div>`}
-    ${origin.reason && html`<div><dt>${T.recoveries.reason}</dt><dd><${Text} value=${origin.reason} class="clamp3" /></dd></div>`}
+    ${origin.reason && html`<div><dt>${T.heal.reason}</dt><dd><${Text} value=${origin.reason} class="clamp3" /></dd></div>`}
     ${origin.recorded_at && html`<div><dt>${T.origin.at}</dt><dd><${Age} at=${origin.recorded_at} /></dd></div>`}
   </dl>`;
 }

@@ -81,7 +81,7 @@ const Activity = ({ hours }) => {
   /** @type {[string, [string, string, "saved" | "failed" | "spent" | "waiting" | "at_work"][]][]} */
   const charts = [
     [T.health.itemsByHour, [["S", T.task.savedCount, "saved"], ["F", T.task.failedCount, "failed"]]],
-    [T.health.tokensByHour, [["T", T.recoveries.tokens, "spent"]]],
+    [T.health.tokensByHour, [["T", T.task.tokens, "spent"]]],
     [T.health.waitingByHour, [["waiting", T.health.queue, "waiting"]]],
     [T.health.atWorkByHour, [["G", T.health.atWork, "at_work"]]],
   ];
@@ -99,7 +99,7 @@ const Activity = ({ hours }) => {
 /** Red is what somebody must act on: the sweep corrects drifted tasks. @param {import("./types").Health} data @param {number} ringing */
 const tilesOf = (data, ringing) => [
   { label: T.health.groups, value: ringing, bad: true, to: href(["failures"], { ringing: "yes" }) },
-  { label: T.health.stuck, help: T.health.stuckHelp, value: data.stuck_tasks, more: data.more_stuck_tasks, bad: true },
+  { label: T.health.stuck, help: T.health.stuckHelp, value: data.stuck_tasks, more: data.more_stuck_tasks, bad: true, to: href(["tasks"], { status: "processing" }) },
   { label: T.health.queue, help: data.queue.oldest_waiting_since ? T.health.oldest(ago(data.queue.oldest_waiting_since)) : null, value: data.queue.waiting },
   { label: data.queue.stopped_reason ? T.health.held : T.health.atWork, help: T.health.slots(number(data.queue.slots)), value: data.queue.at_work },
   { label: T.health.automatic, help: data.automatic.next_at && T.health.automaticNext(moment(data.automatic.next_at)), value: data.automatic.tasks },

@@ -148,8 +148,8 @@ export function RecoveryView({ id, query, session }) {
       <div><dt>${T.recoveries.canary}</dt><dd>${data.canary ? T.tasks(data.canary) : T.recoveries.noCanary}</dd></div>
       <div><dt>${T.recoveries.breaker}</dt><dd>${data.breaker ? T.recoveries.breakerOf(data.breaker) : T.recoveries.noBreaker}</dd></div>
       <div><dt>${T.recoveries.limits}</dt><dd>${T.recoveries.concurrency(number(data.concurrency))}</dd></div>
-      <div><dt>${T.recoveries.tokens}</dt><dd>${data.token_budget === null ? number(data.tokens_used) : T.task.ofBudget(number(data.tokens_used), number(data.token_budget))}</dd></div>
-      <div><dt>${T.recoveries.by}</dt><dd><${Actor} actor=${data.actor} /></dd></div>
+      <div><dt>${T.task.tokens}</dt><dd>${data.token_budget === null ? number(data.tokens_used) : T.task.ofBudget(number(data.tokens_used), number(data.token_budget))}</dd></div>
+      <div><dt>${T.origin.by}</dt><dd><${Actor} actor=${data.actor} /></dd></div>
       <div><dt>${T.recoveries.started}</dt><dd><${Age} at=${data.started_at ?? data.created_at} /></dd></div>
       ${data.ended_at && html`<div><dt>${T.recoveries.ended}</dt><dd><${Age} at=${data.ended_at} /></dd></div>`}
       <div><dt>${T.recoveries.filter}</dt><dd><${Text} value=${filterText(data.filter)} class="clamp3" /></dd></div>
@@ -225,7 +225,7 @@ function Results({ id, undone, result, page, refresh }) {
         rows.length > 0 &&
         html`<table class="cards">
           <thead>
-            <tr><th>${T.tasksView.status}</th><th>${T.sections.tasks}</th><th>${T.recoveries.reason}</th><th class="right">${T.tasksView.updated}</th></tr>
+            <tr><th>${T.tasksView.status}</th><th>${T.sections.tasks}</th><th>${T.heal.reason}</th><th class="right">${T.tasksView.updated}</th></tr>
           </thead>
           <tbody>
             ${rows.map(

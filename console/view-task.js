@@ -85,7 +85,7 @@ export function TaskView({ id, query, session }) {
           acts=${acts}
           sees=${session.sees}
           onRetry=${(/** @type {any} */ part) =>
-            setDialog(html`<${RetryDialog} task=${name} first=${found.attempt === 0} part=${part} what=${part && T.typesMany[part.content_type]} onClose=${close} onDone=${onDone} />`)}
+            setDialog(html`<${RetryDialog} task=${name} first=${isNew(found)} part=${part} what=${part && T.typesMany[part.content_type]} onClose=${close} onDone=${onDone} />`)}
           onRedrive=${() => setDialog(html`<${RedriveDialog} task=${name} onClose=${close} onDone=${onDone} />`)}
           onCancel=${() => setDialog(html`<${CancelDialog} task=${name} onClose=${close} onDone=${onDone} />`)}
         />
@@ -298,6 +298,8 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
   const missing = total - saved;
   const shown = [...STATES].reverse().filter((state) => state === "S" || (counts[state] ?? 0) > 0);
   const waits = isWaiting(task);
+  const stands = waits || Date.now() - Date.parse(task.turn.at ?? "") > STUCK_AFTER;
+  const cause = items?.reasons.find(({ remedy, remedy_text: text }) => remedy === "person" && text === task.turn.why);
   const erased = task.erased ?? null;
   const [, by, why] = /^Cancelled by (\w+)(?:: (.+))?$/s.exec(task.error_message ?? "") ?? [];
   const message = by ? `${T.task.cancelledBy(T.actors[by] ?? by)}${why ? T.colon + why : ""}` : task.error_message;
@@ -305,10 +307,10 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
     <div class="task-head">
       <h1 tabindex="-1" class="clamp3"><${Text} value=${task.title || T.tasksView.untitled} /></h1>
       ${erased ? html`<span class="pill calm">${T.task.erasedPill}</span>` : html`<${Pill} value=${task.status} />`}
-      ${task.live && (waits ? html`<span class="meta">${T.task.waiting}</span>` : html`<span class="running"><span class="pulse on"></span>${T.turn.who.running}</span>`)}
+      ${task.live && (stands ? html`<span class="meta">${waits ? T.task.waiting : T.turn.who.running}</span>` : html`<span class="running"><span class="pulse on"></span>${T.turn.who.running}</span>`)}
     </div>
-    ${erased ? html`<${Erased} receipt=${erased} />` : task.turn.who !== "nobody" && html`<${Next} turn=${task.turn} />`}
-    ${task.attempt === 0 && !erased && html`<p class="note">${T.task.untouched} ${acts && task.turn.who !== "running" && T.task.startsHere}</p>`}
+    ${erased ? html`<${Erased} receipt=${erased} />` : task.turn.who !== "nobody" && html`<${Next} turn=${task.turn} code=${cause?.error_code} />`}
+    ${task.attempt === 0 && !erased && html`<p class="note">${T.task.untouched} ${acts && isNew(task) && task.turn.who !== "running" && T.task.startsHere}</p>`}
     ${message && !erased && !COUNTED.test(message) && html`<p class="note calm clamp3"><${Text} value=${message} /></p>`}
     ${!sees && task.generation_stopped && html`<p class="note">${T.task.stopped} “<${Text} value=${task.generation_stopped.reason} />”${task.generation_stopped.since && html` (<${Age} at=${task.generation_stopped.since} />)`}</p>`}
     ${task.queue && !task.queue.stopped && html`<p class="note">${T.task.waits(number(task.queue.position), !task.queue.starts_in_seconds ? null : duration(task.queue.starts_in_seconds))}</p>`}
@@ -336,7 +338,7 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
           task.actions.retry &&
           (missing > 0 || task.status !== "completed") &&
           html`<button type="button" class=${task.turn.who === "running" ? "" : "primary"} onClick=${() => onRetry()}>
-            ${missing === 0 ? T.task.finalize : task.attempt === 0 ? T.task.start : T.task.retry(number(missing))}
+            ${missing === 0 ? T.task.finalize : isNew(task) ? T.task.start : T.task.retry(number(missing))}
           </button>`
         }
         ${acts && html`<${MoreActions} task=${task} onRetry=${onRetry} onRedrive=${onRedrive} />`}
@@ -353,8 +355,8 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
           <dd>${task.tokens.budget === null ? number(task.tokens.used) : T.task.ofBudget(number(task.tokens.used), number(task.tokens.budget))}</dd></div>`
       }
       <div><dt>${T.task.id}</dt><dd><${Id} value=${task.task_id} /></dd></div>
-      <div><dt>${T.task.user}</dt><dd><${Id} value=${task.user_id} /></dd></div>
-      ${task.roadmap_id && html`<div><dt>${T.task.roadmap}</dt><dd><${Id} value=${task.roadmap_id} /></dd></div>`}
+      <div><dt>${T.tasksView.user}</dt><dd><${Id} value=${task.user_id} /></dd></div>
+      ${task.roadmap_id && html`<div><dt>${T.tasksView.roadmap}</dt><dd><${Id} value=${task.roadmap_id} /></dd></div>`}
     </dl>
   `;
 }
@@ -367,6 +369,12 @@ const Erased = ({ receipt }) => html`<div class="note">
 
 /** A message that only repeats the counts shown above it. */
 const COUNTED = /^\d+ of \d+ items? (is|are) missing$/;
+
+/** The milliseconds without a sign after which Health counts a running task as stuck. */
+const STUCK_AFTER = 1_800_000;
+
+/** Whether nobody has tried to generate its content. @param {Task} task */
+const isNew = (task) => task.attempt === 0 && task.status !== "failed";
 
 /** Whether the task's attempt stands still: in the queue, or because generation is stopped. @param {Task} task */
 const isWaiting = (task) => Boolean(task.queue ?? task.generation_stopped);

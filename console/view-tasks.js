@@ -257,7 +257,7 @@ function TaskList({ rows, live, users, chosen, toggle, choose }) {
       }
       <div class="task-card meta" aria-hidden="true">
         <span class="title">${T.tasksView.roadmap}</span><span class="state">${T.tasksView.status}</span><span class="progress">${T.tasksView.progress}</span>
-        <span class="reason">${T.recoveries.reason}</span>${users && html`<span class="user">${T.tasksView.user}</span>`}<span class="time">${T.tasksView.updated}</span>
+        <span class="reason">${T.heal.reason}</span>${users && html`<span class="user">${T.tasksView.user}</span>`}<span class="time">${T.tasksView.updated}</span>
       </div>
     </div>
     <ul class="tasks" tabindex="-1">

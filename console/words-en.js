@@ -326,7 +326,7 @@ export const en = {
     /** @param {string} position @param {string | null} time */
     waits: (position, time) => `Waits in the queue, place ${position}${time ? `; starts in about ${time}` : ""}.`,
     stopped: "Generation is stopped; what is staged is saved. The attempt waits until an operator resumes it:",
-    untouched: "Only the product has processed this task so far; this system has not changed it.",
+    untouched: "This system has not changed this task yet.",
     startsHere: "Start generates and saves what is missing.",
     /** @param {string} by */
     cancelledBy: (by) => `Cancelled by ${by}`,
@@ -366,8 +366,6 @@ export const en = {
     ofBudget: (used, budget) => `${used} of ${budget}`,
     updated: "Updated",
     created: "Created",
-    user: "User",
-    roadmap: "Roadmap",
     attempts: "Attempts",
     noAttempts: "No attempt has been made yet.",
     /** @param {number} number */
@@ -560,8 +558,6 @@ export const en = {
     limits: "Limits",
     /** @param {string} count */
     concurrency: (count) => `${count} at the same time`,
-    tokens: "Tokens",
-    by: "Started by",
     filter: "Filter",
     started: "Started",
     ended: "Ended",
@@ -570,7 +566,6 @@ export const en = {
     /** @param {string} least @param {string} most */
     between: (least, most) => `${least} to ${most}`,
     endedOverTime: "Ended tasks",
-    reason: "Reason",
     pause: "Pause",
     resume: "Resume",
     cancel: "Cancel recovery",
@@ -631,7 +626,7 @@ export const en = {
     waitingByHour: "Waiting attempts, most at once",
     atWorkByHour: "Attempts at work, most at once",
     stuck: "Stuck tasks",
-    stuckHelp: "An attempt is recorded, but no run is processing it.",
+    stuckHelp: "Without a sign for half an hour.",
     drifted: "Drifted tasks",
     driftedHelp: "The record differs from the tables; the sweep corrects it.",
     outbox: "Events to deliver",

@@ -183,7 +183,7 @@ throttled | failed | automatic: | The sweep starts the next attempt. | failed | 
 lost | processing | running: | An attempt is at work. | in progress | | running | | reconcile
 incomplete | partial_failure | person | Retry it. | incomplete | Retry missing | incomplete | person | failures
 refused | failed | person | Raise TaskTokenBudget, then retry. | failed | Retry missing | failed | person | failures
-recovery paused | failed | person | Retry it. | failed | Start | | | recoveries failures
+recovery paused | failed | person | Retry it. | failed | Retry missing | | | recoveries failures
 """.strip().splitlines()  # noqa: E501 - a table
     )
 }
@@ -444,6 +444,9 @@ def _is_pictured(state: State, console: Console, task_id: str, name: str) -> Non
     sentence = re.sub("^▲ |[:.：。].*", "", shown["turn"])
     words = [state.chip, state.sentence, state.action, state.attempt]
     assert [shown["chip"], sentence, action, shown["attempt"]] == [in_language[word] for word in words], name
+    pulses = state.sentence == "Running" and not name.startswith("lost")
+    expect(console.page.locator(".task-head .pulse")).to_have_count(int(pulses))
+    assert ("TaskTokenBudget" in state.why) == ("TaskTokenBudget" in shown["turn"]), name
     if name.endswith("zh"):
         assert re.findall("[\u4e00-\u9fff][.,:;]", console.page.locator("main").inner_text()) == [], name
     elif state.chip != "erased":

@@ -146,8 +146,9 @@ def test_a_url_of_another_bucket_is_refused(pipeline: Pipeline, ask: Ask) -> Non
 def test_an_overwritten_text_is_neither_shown_nor_restored(pipeline: Pipeline, ask: Ask) -> None:
     items = Items(ask, ContentType.TUTORIAL)
     product_generates(pipeline, b"# Theirs")
-    pipeline.execute("UPDATE tutorial_metadata SET title = 'Their first' WHERE content_version = 2")
     product_generates(pipeline, b"# Theirs again")
+    assert shown(ask, version="2") == "# Theirs again", "perhaps the same content, saved again"
+    pipeline.execute("UPDATE tutorial_metadata SET title = 'Their first' WHERE content_version = 2")
     revisions = items.revisions()
     (first,) = [each for each in revisions if each["version"] == 2 and each["replaced_at"] is None]
     assert shown(ask) == "# Theirs again"
@@ -156,3 +157,14 @@ def test_an_overwritten_text_is_neither_shown_nor_restored(pipeline: Pipeline, a
     assert (answer.status, answer.body["error"]) == (409, "RestoreRefused")
     assert "overwritten by that of a later row" in answer.body["message"]
     assert items.revisions() == revisions
+
+
+def test_a_text_under_its_hash_is_shown_although_a_later_row_names_it(pipeline: Pipeline, ask: Ask) -> None:
+    before = shown(ask, version="1")
+    product_generates(pipeline, b"# Theirs")
+    pipeline.execute(
+        "UPDATE tutorial_metadata t SET title = 'Another', content_url = f.content_url"
+        " FROM tutorial_metadata f WHERE t.content_version = 2 AND f.content_version = 1"
+        " AND f.concept_id = t.concept_id"
+    )
+    assert shown(ask, version="1") == before != "ItemNotFound"

@@ -446,6 +446,8 @@ def test_after_a_restore_the_register_is_applied_to_what_is_older(
     (due,) = ask("POST", "/erasures/due", **OPERATOR).body["due"]
     assert (due["user_id"], due["product_rows"]) == ("alice", False)
     (before,) = of_two_users.rows("SELECT ended_at FROM content_erasures")
+    of_another = {"replay": due["erasure_id"], "exact": "bob"}
+    assert ask("DELETE", "/users/-/content", of_another, **OPERATOR).status == 422
     assert erase(ask, "alice", replay=due["erasure_id"])["complete"]
     left = named(of_two_users, "alice")
     assert ["alice-t-3" in row for row in left["content_attempts"]] == [True]

@@ -155,7 +155,7 @@ def _step(connection: Connection, services: Services, recovery_id: str) -> tuple
     state, stop_reason = next_state(
         RecoveryState(recovery.state), recovery, progress, pauses_after_canary=changes_contents
     )
-    if state in _STOP_REASONS and progress.waiting:
+    if state in _STOP_REASONS:
         refuse_waiting(connection, recovery_id, _STOP_REASONS[state])
     _write_state(services, connection, recovery, state, stop_reason, ended=has_ended(state, progress))
     if state is RecoveryState.PAUSED_BY_BREAKER:
