@@ -33,27 +33,25 @@ export function ItemDrawer({ task, concept, type, states, session, acts, changes
     }
   }, [type]);
 
+  /** Whether an item is of another moment than the map. */
+  const isLater = (/** @type {ItemDetail} */ item, /** @type {number} */ k) => (item.state === "saved") !== (states[k] === "S");
   const details = useLive(
     `item ${task.task_id} ${concept.id}`,
-    /** @type {(signal: AbortSignal) => Promise<ItemDetail[]>} */ (
-      (signal) =>
-        Promise.all(
-          TYPES.map((each) => get(["tasks", task.task_id, "items", each], { ...session.scope(), concept_id: concept.id }, signal)),
-        )
-    ),
-    () => null,
+    /** @type {(signal: AbortSignal) => Promise<ItemDetail[]>} */
+    ((signal) => Promise.all(TYPES.map((each) => get(["tasks", task.task_id, "items", each], { ...session.scope(), concept_id: concept.id }, signal)))),
+    (items) => (items?.some(isLater) ? 1500 : null),
     // A replaced item keeps its state, so it is loaded again when the task ends.
     `${states} ${task.attempt} ${task.completed_at} ${changes}`,
   );
-  const loaded = details.data !== null;
   useEffect(() => {
     if (window.matchMedia("(max-width: 700px)").matches) return; // the sheet is low: the reason would be scrolled away
     drawer.current?.querySelector("mark")?.scrollIntoView({ block: "nearest" });
-  }, [type, loaded]);
+  }, [type, details.data !== null]);
   const missing = TYPES.filter((_, k) => states[k] !== "S" && states[k] !== "G");
   const place = TYPES.indexOf(type);
   const state = states[place] ?? "M";
-  const detail = details.data?.[place];
+  const loaded = details.data?.[place];
+  const detail = loaded && !isLater(loaded, place) ? loaded : null;
   return html`
     <aside
       class="drawer"
@@ -73,17 +71,8 @@ export function ItemDrawer({ task, concept, type, states, session, acts, changes
       ${details.data?.[0]?.module && html`<p class="meta"><${Text} value=${details.data[0].module} /></p>`}
       <div class="tabs" role="tablist">
         ${TYPES.map(
-          (each, k) => html`<button
-            type="button"
-            key=${each}
-            role="tab"
-            id="tab-${each}"
-            aria-selected=${each === type}
-            aria-controls="tab-panel"
-            tabindex=${each === type ? 0 : -1}
-            onClick=${() => change({ type: each }, { replace: true })}
-            onKeyDown=${(/** @type {KeyboardEvent} */ event) => moveTab(event, each)}
-          >
+          (each, k) => html`<button type="button" key=${each} role="tab" id="tab-${each}" aria-selected=${each === type} aria-controls="tab-panel" tabindex=${each === type ? 0 : -1}
+            onClick=${() => change({ type: each }, { replace: true })} onKeyDown=${(/** @type {KeyboardEvent} */ event) => moveTab(event, each)}>
             <${Mark} state=${states[k] ?? "M"} /> ${T.types[each]}
           </button>`,
         )}
@@ -119,7 +108,7 @@ export function ItemDrawer({ task, concept, type, states, session, acts, changes
         }
         <p class="meta"><${Id} value=${concept.id} /></p>
       </section>
-      ${details.error ? html`<${ErrorNote} error=${details.error} retry=${details.refresh} />` : !details.data && html`<${Loading} />`}
+      ${details.error ? html`<${ErrorNote} error=${details.error} retry=${details.refresh} />` : !detail && html`<${Loading} />`}
     </aside>
   `;
 }

@@ -6,7 +6,7 @@ import { Chart } from "./chart.js";
 import { useRequest } from "./heal.js";
 import { html } from "./html.js";
 import { T, duration, moment, number, percent } from "./language.js";
-import { useAnswer, usePages } from "./live.js";
+import { useAnswer, useLive, usePages } from "./live.js";
 import { Actor, Age, Bar, Chips, Dialog, Empty, ErrorNote, Id, Link, Loading, Pill, ReasonLine, Text, toneOf, useTitle } from "./parts.js";
 import { change, href } from "./router.js";
 import { UndoDialog, UndoReport, codeOf } from "./undo.js";
@@ -60,15 +60,41 @@ export function RecoveriesView({ session }) {
   `;
 }
 
+/** @typedef {{ recovery: Recovery, result: string | null, page: import("./types").RecoveryTaskPage }} Found */
+
+/**
+ * A recovery and the results of its tasks, of one moment: its numbers are the same before and after the rows are read.
+ * @param {string} id @param {string | null} result @param {AbortSignal} signal @param {Found | null} previous @returns {Promise<Found>}
+ */
+async function loadRecovery(id, result, signal, previous) {
+  const load = () => get(["recoveries", id], {}, signal);
+  let recovery = previous?.recovery ?? (await load());
+  for (;;) {
+    const before = recovery;
+    const page = await get(["recoveries", id, "tasks"], { result, limit: 50 }, signal);
+    recovery = await load();
+    if (JSON.stringify([before.counts, before.undone]) === JSON.stringify([recovery.counts, recovery.undone])) return { recovery, result, page };
+  }
+}
+
 /** @param {{ id: string, query: URLSearchParams, session: Session }} props */
 export function RecoveryView({ id, query, session }) {
   const [asking, setAsking] = useState(/** @type {"cancel" | "undo" | null} */ (null));
   const { busy, error: refused, run } = useRequest();
   const result = query.get("result");
-  /** @type {import("./live.js").Live<Recovery>} */
-  const { data, error, at, refresh } = useAnswer(["recoveries", id], {}, (found) => (found && isActive(found) ? 2000 : 10_000));
+  const { data: found, error, at, refresh } = useLive(
+    `recovery ${id}`,
+    /** @type {(signal: AbortSignal, previous: Found | null) => Promise<Found>} */ ((signal, previous) => loadRecovery(id, result, signal, previous)),
+    (last) => (last && isActive(last.recovery) ? 2000 : 10_000),
+    String(result),
+  );
+  const data = found?.recovery;
   useTitle(data?.reason.slice(0, 100) ?? T.sections.recoveries);
 
+  const close = () => {
+    setAsking(null);
+    refresh();
+  };
   /** @param {"pause" | "resume" | "cancel"} action */
   const act = async (action) => {
     setAsking(null);
@@ -77,7 +103,7 @@ export function RecoveryView({ id, query, session }) {
   };
 
   const back = html`<p><${Link} to=${href(["recoveries"])}>← ${T.recoveries.all}<//></p>`;
-  if (!data) {
+  if (!found || !data) {
     return html`${back}<h1 tabindex="-1"><${Id} value=${id} /></h1>
       ${error ? html`<${ErrorNote} error=${error} at=${null} retry=${refresh} missing=${T.recoveries.vanished} forbidden=${T.recoveries.notAllowed} />` : html`<${Loading} like="one" />`}`;
   }
@@ -129,18 +155,8 @@ export function RecoveryView({ id, query, session }) {
       <div><dt>${T.recoveries.filter}</dt><dd><${Text} value=${filterText(data.filter)} class="clamp3" /></dd></div>
     </dl>
     ${undone && html`<${UndoReport} id=${id} counts=${undone} />`}
-    <${Results} id=${id} recovery=${data} result=${result} />
-    ${
-      asking === "undo" &&
-      html`<${UndoDialog}
-        id=${id}
-        begun=${undone}
-        onClose=${() => {
-          setAsking(null);
-          refresh();
-        }}
-      />`
-    }
+    <${Results} id=${id} undone=${data.undone} result=${result} page=${found.result === result ? found.page : null} refresh=${refresh} />
+    ${asking === "undo" && html`<${UndoDialog} id=${id} begun=${undone} onClose=${close} />`}
     ${
       asking === "cancel" &&
       html`<${Dialog} heading=${T.recoveries.cancel} onClose=${() => setAsking(null)}>
@@ -190,13 +206,9 @@ function filterText({ regenerate, all_missing: all, ...filter }) {
 /** @param {string} value */
 const valueText = (value) => T.status[value] ?? T.types[value] ?? value;
 
-/** @param {{ id: string, recovery: Recovery, result: string | null }} props */
-function Results({ id, recovery, result }) {
-  const path = ["recoveries", id, "tasks"];
-  const version = String(recovery.undone?.tasks_left);
-  /** @type {import("./live.js").Live<import("./types").RecoveryTaskPage>} */
-  const { data, error, at, refresh } = useAnswer(path, { result, limit: 50 }, () => (isActive(recovery) ? 3000 : 15_000), version);
-  const { rows, more } = usePages(`${result} ${version}`, data, (cursor) => get(path, { result, limit: 50, cursor }), refresh);
+/** @param {{ id: string, undone: Recovery["undone"], result: string | null, page: Found["page"] | null, refresh: () => void }} props */
+function Results({ id, undone, result, page, refresh }) {
+  const { rows, more } = usePages(`${result} ${undone?.tasks_left}`, page, (cursor) => get(["recoveries", id, "tasks"], { result, limit: 50, cursor }), refresh);
   return html`
     <section aria-labelledby="results-heading">
       <div class="head">
@@ -208,18 +220,12 @@ function Results({ id, recovery, result }) {
           choose=${(/** @type {string | null} */ each) => change({ result: each }, { replace: true })}
         />
       </div>
-      ${error && html`<${ErrorNote} error=${error} at=${at ?? undefined} retry=${refresh} />`} ${!data && !error && html`<${Loading} />`}
-      ${data && rows.length === 0 && html`<${Empty}>${T.recoveries.noTasks}<//>`}
+      ${!page && html`<${Loading} />`} ${page && rows.length === 0 && html`<${Empty}>${T.recoveries.noTasks}<//>`}
       ${
         rows.length > 0 &&
         html`<table class="cards">
           <thead>
-            <tr>
-              <th>${T.tasksView.status}</th>
-              <th>${T.sections.tasks}</th>
-              <th>${T.heal.reason}</th>
-              <th class="right">${T.tasksView.updated}</th>
-            </tr>
+            <tr><th>${T.tasksView.status}</th><th>${T.sections.tasks}</th><th>${T.heal.reason}</th><th class="right">${T.tasksView.updated}</th></tr>
           </thead>
           <tbody>
             ${rows.map(

@@ -59,7 +59,13 @@ async function readFirst(filter, session, signal) {
   const page = await readPage(filter, null, signal);
   const atWork = page.items.filter((task) => task.attempt > 0 && task.status === "processing").slice(0, MOST_LIVE);
   const details = await Promise.all(atWork.map((task) => get(["tasks", task.task_id], session.scope(), signal).catch(() => null)));
-  return { ...page, live: new Map(details.filter(Boolean).map((task) => [task.task_id, task])) };
+  /** @type {Map<string, import("./types").TaskDetail>} */
+  const live = new Map(details.filter(Boolean).map((task) => [task.task_id, task]));
+  const items = page.items.map((task) => {
+    const { status, turn } = live.get(task.task_id) ?? task;
+    return { ...task, status, turn, top_reason: status === "completed" ? null : task.top_reason };
+  });
+  return { ...page, items, live };
 }
 
 /** Whether a recovery accepts it: something is missing, and nothing is at work. @param {TaskRow} task */

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from itertools import count
 from types import SimpleNamespace
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
@@ -481,3 +482,72 @@ def test_a_run_that_goes_on_between_the_requests_of_the_page_tells_one_story(
         moments = [json.loads(each) for each in console.page.evaluate("window.moments")]
     assert len(moments) > 5
     assert "\n".join(f"{found}: {shown}" for shown in moments if (found := _contradictions(shown))) == ""
+
+
+def _record(shown: str) -> str:
+    """A script that keeps each text of the page, before its first view is opened."""
+    return f"""window.moments = new Set();
+        new MutationObserver(() => {{
+            const text = ({shown})();
+            if (text) window.moments.add(text.replace(/\\s+/g, " "));
+        }}).observe(document, {{ subtree: true, childList: true, characterData: true, attributes: true }});"""
+
+
+def test_a_run_that_ends_between_the_requests_of_the_list_has_one_state(
+    console: Console, api: RealApi
+) -> None:
+    """Regression: "in progress, 9 of 9 saved" until the next request."""
+    load(api, "ends-in-the-list", "Ends in the list", concepts=3)
+    api.executions.begin("ends-in-the-list")
+    api.executions.of("ends-in-the-list")[0].advance(api.work)
+
+    def answer(route: Route) -> None:
+        api.play("ends-in-the-list")
+        route.continue_()
+
+    page = console.page
+    page.add_init_script(_record("() => document.querySelector('.task .task-card')?.innerText"))
+    page.route(re.compile("/api/v1/tasks/ends-in-the-list"), answer)
+    console.open("/tasks?q=ends-in-the-list")
+    expect(page.locator(".task .progress-text")).to_have_text("9 of 9")
+    moments = page.evaluate("[...window.moments]")
+    assert [each for each in moments if "in progress" in each or "An attempt is at work" in each] == []
+
+
+def test_an_item_that_is_saved_while_it_is_open_has_one_state(
+    console: Console, api: RealApi
+) -> None:
+    """Regression: "failed", with a button to retry, above the content that a retry had saved."""
+    partly_failed(api, "open-item", "An open item")
+    page = console.page
+    page.add_init_script(_record("() => document.querySelector('.drawer .item')?.innerText"))
+    item = concept("open-item", 2)
+    console.open(f"/tasks/open-item?item={quote(item, safe='')}&type=quiz")
+    expect(page.locator(".drawer .note.bad")).to_be_visible()
+    api.send("POST", "/tasks/open-item/retry")
+    api.play("open-item")
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect(page.locator(".drawer .item .facts").first).to_contain_text("Saved")
+    moments = page.evaluate("[...window.moments]")
+    assert [each for each in moments if re.search(r"\bfailed .* Saved |\bsaved .*The next attempt", each)] == []
+
+
+def test_a_recovery_and_the_results_of_its_tasks_are_of_one_moment(console: Console, api: RealApi) -> None:
+    """Regression: "recovered 4" above rows that were running, until the rows were loaded again."""
+    tasks = outage(api, "one-moment", 4)
+    recovery_id = recover(api, "one moment", tasks, canary=0, concurrency=2)
+    page = console.page
+    counts = """() => document.querySelector("table.cards") &&
+        ["recovered", "still failing", "running", "waiting"].map((result) => {
+            const of = (selector) => [...document.querySelectorAll(selector)].map((each) => each.innerText);
+            const entry = of(".legend li").find((each) => each.includes(result)) ?? "0";
+            const rows = of("td.status .pill").filter((each) => each === result);
+            return `${result} ${entry.match(/[0-9]+/)[0]} ${rows.length}`;
+        }).join("; ")"""
+    page.add_init_script(_record(counts))
+    console.open(f"/recoveries/{recovery_id}")
+    expect(page.locator("td.status")).to_have_count(4)
+    finish(api, recovery_id, tasks)
+    expect(page.locator("td.status")).to_have_text(["recovered"] * 4)
+    moments = page.evaluate("[...window.moments]")
+    assert [each for each in moments if not re.fullmatch(r"(?:[a-z ]+ (\d+) \1(?:; |$))+", each)] == []
