@@ -30,7 +30,7 @@ from roadmap_command.commands import (
     stack,
 )
 from roadmap_command.compare import command as compare
-from roadmap_command.interface import errors_in_one_line
+from roadmap_command.interface import ExitCode, errors_in_one_line
 from roadmap_content import __version__
 
 GROUPS = (
@@ -119,6 +119,10 @@ def run() -> int:
         code = exited.code if isinstance(exited.code, int) else 0
     try:
         sys.stdout.flush()
-    except BrokenPipeError:  # as in `roadmap tasks | head -1`: nobody reads the rest
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more
+        # A broken pipe is none: as in `roadmap tasks | head -1`, nobody reads the rest.
+        if not code and not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"{type(error).__name__}: {error}\n")
+            code = ExitCode.EXTERNAL_FAILURE
     return code
