@@ -132,6 +132,21 @@ export function usePages(key, first, read, refresh) {
 }
 
 /**
+ * What is shown of a record and of what belongs to it, of one moment: the record is the same before and after the others
+ * are read. One that changes faster than it can be read is shown as it was last.
+ * @template R, T @param {R} before @param {() => Promise<R>} read @param {(record: R) => string} storyOf
+ * @param {(record: R) => Promise<T>} readOthers @returns {Promise<[R, T]>}
+ */
+export async function ofOneMoment(before, read, storyOf, readOthers) {
+  for (let tries = 10; ; tries -= 1) {
+    const others = await readOthers(before);
+    const after = await read();
+    if (storyOf(after) === storyOf(before) || tries === 1) return [after, others];
+    before = after;
+  }
+}
+
+/**
  * What the API answers to a GET, kept up to date. @param {string[]} path @param {import("./api.js").Query} query
  * @param {(data: any) => number | null} interval @param {string} [version] @returns {Live<any>}
  */

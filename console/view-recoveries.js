@@ -6,7 +6,7 @@ import { Chart } from "./chart.js";
 import { useRequest } from "./heal.js";
 import { html } from "./html.js";
 import { T, duration, moment, number, percent } from "./language.js";
-import { useAnswer, useLive, usePages } from "./live.js";
+import { ofOneMoment, useAnswer, useLive, usePages } from "./live.js";
 import { Actor, Age, Bar, Chips, Dialog, Empty, ErrorNote, Id, Link, Loading, Pill, ReasonLine, Text, toneOf, useTitle } from "./parts.js";
 import { change, href } from "./router.js";
 import { UndoDialog, UndoReport, codeOf } from "./undo.js";
@@ -62,19 +62,16 @@ export function RecoveriesView({ session }) {
 
 /** @typedef {{ recovery: Recovery, result: string | null, page: import("./types").RecoveryTaskPage }} Found */
 
-/**
- * A recovery and the results of its tasks, of one moment: its numbers are the same before and after the rows are read.
- * @param {string} id @param {string | null} result @param {AbortSignal} signal @param {Found | null} previous @returns {Promise<Found>}
- */
+/** A recovery and the results of its tasks, of one moment. @param {string} id @param {string | null} result @param {AbortSignal} signal @param {Found | null} previous @returns {Promise<Found>} */
 async function loadRecovery(id, result, signal, previous) {
   const load = () => get(["recoveries", id], {}, signal);
-  let recovery = previous?.recovery ?? (await load());
-  for (;;) {
-    const before = recovery;
-    const page = await get(["recoveries", id, "tasks"], { result, limit: 50 }, signal);
-    recovery = await load();
-    if (JSON.stringify([before.counts, before.undone]) === JSON.stringify([recovery.counts, recovery.undone])) return { recovery, result, page };
-  }
+  const [recovery, page] = await ofOneMoment(
+    previous?.recovery ?? (await load()),
+    load,
+    ({ counts, undone }) => JSON.stringify([counts, undone]),
+    () => get(["recoveries", id, "tasks"], { result, limit: 50 }, signal),
+  );
+  return { recovery, result, page };
 }
 
 /** @param {{ id: string, query: URLSearchParams, session: Session }} props */

@@ -7,7 +7,7 @@ import { TYPES } from "./content-types.js";
 import { CancelDialog, RedriveDialog, RetryDialog } from "./heal.js";
 import { html } from "./html.js";
 import { T, duration, moment, number, percent } from "./language.js";
-import { useLive } from "./live.js";
+import { ofOneMoment, useLive } from "./live.js";
 import { TYPE_COUNT, TaskMap } from "./map.js";
 import { STATES } from "./marks.js";
 import { safeLink } from "./markdown.js";
@@ -150,24 +150,20 @@ export function TaskView({ id, query, session }) {
 const storyOf = ({ attempt, status, live, turn, generation_stopped, roadmap_id }) => JSON.stringify([attempt, status, live, turn.who, Boolean(generation_stopped), roadmap_id]);
 
 /**
- * The parts of the view, of one moment: the task is the same before and after the others are read. At first only the
- * task. A part that cannot be loaded stays as it was.
+ * The parts of the view, of one moment; at first only the task. A part that cannot be loaded stays as it was.
  * @param {string} id @param {Session} session @param {AbortSignal} signal @param {Parts | null} previous @returns {Promise<Parts>}
  */
 async function loadParts(id, session, signal, previous) {
   const scope = session.scope();
   const loadTask = () => get(["tasks", id], scope, signal);
   if (!previous) return { task: await loadTask() };
-  let { task } = previous;
-  for (;;) {
-    const before = task;
-    const [items, attempts] = await Promise.all([
-      partOf(before.roadmap_id ? loadItems(id, session, signal, previous.items?.data ?? null) : null, previous.items),
+  const [task, [items, attempts]] = await ofOneMoment(previous.task, loadTask, storyOf, ({ roadmap_id: roadmap }) =>
+    Promise.all([
+      partOf(roadmap ? loadItems(id, session, signal, previous.items?.data ?? null) : null, previous.items),
       partOf(get(["tasks", id, "attempts"], { ...scope, limit: 50 }, signal).then((page) => page.items), previous.attempts),
-    ]);
-    task = await loadTask();
-    if (storyOf(task) === storyOf(before)) return { task, items, attempts };
-  }
+    ]),
+  );
+  return { task, items, attempts };
 }
 
 /** @template T @param {Promise<T> | null} loading @param {Part<T> | undefined} previous @returns {Promise<Part<T>>} */

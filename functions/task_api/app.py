@@ -365,7 +365,7 @@ def post_retry(
     """Start a new attempt for the items that are missing from the content tables.
 
     The attempt is for all missing items, or for those of a concept, of a content type, or of both. With
-    `regenerate` and a body, saved contents are changed as the instruction says.
+    `regenerate` and a body, saved contents are changed by the instruction.
     """
     caller = api.caller
     user = caller.changes_for(user_id)

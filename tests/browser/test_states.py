@@ -664,7 +664,7 @@ def test_a_number_of_health_is_announced_after_its_name_and_leads_to_what_it_cou
 
 
 def test_the_sentence_that_decides_is_not_the_palest(console: Console) -> None:
-    """Regression: two controls stood in each row, and what becomes of the items was grey."""
+    """Regression: two controls stood in each row, and the fate of the items was grey."""
     console.open(TASK)
     row = console.page.locator(".reasons li").first
     colour = "each => getComputedStyle(each).color"

@@ -131,7 +131,7 @@ def _start_after_the_preview(page: Page, button: str, *, missing: int) -> None:
 
 
 class State(NamedTuple):
-    """What is shown of a task in one state. `CHINESE` has the words of the page in Chinese."""
+    """The display of a task in one state. `CHINESE` has the words of the page in Chinese."""
 
     status: str
     """In the API and in `--json`."""
@@ -400,7 +400,7 @@ def test_every_state_is_the_same_in_the_api_in_the_command_and_on_the_page(
 
 
 def _is_printed(state: State, task_id: str, name: str) -> None:
-    """By each command that tells of tasks."""
+    """By each command about tasks."""
 
     def printed(*command: str) -> str:
         return CliRunner().invoke(app, command, catch_exceptions=False).output

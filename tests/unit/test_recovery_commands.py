@@ -44,7 +44,7 @@ def test_a_recovery_is_followed_in_whole_lines(roadmap: Roadmap) -> None:
 def test_a_filter_that_selects_no_task_leads_to_the_list(
     options: tuple[str, ...], is_named: bool, roadmap: Roadmap
 ) -> None:
-    """Regression: `--status cancelled` was told to select the status `cancelled`."""
+    """Regression: `--status cancelled` got the advice to select the status `cancelled`."""
     api = Api({"error": "NothingMatches", "message": "the filter selects no task"}, status=422)
     with pytest.raises(ApiRefusedError, match=r"list them with: .* tasks") as refused:
         roadmap(api, "heal", "--reason", "why", *options)

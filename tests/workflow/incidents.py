@@ -1,6 +1,6 @@
 """The runbook's five incidents: each is played on the local stack, and its section is followed literally.
 
-A section has three blocks of commands: look and contain, repair, and how to tell that it is over. A shell
+A section has three blocks of commands: look and contain, repair, and make sure that it is over. A shell
 parses each command; a line of a block without `$` must be in the output of the command before it.
 """
 

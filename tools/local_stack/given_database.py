@@ -91,7 +91,7 @@ def given_server() -> str | None:
 
 
 def checked_url(given: str, name: str) -> str:
-    """A database's URL, for our driver. Raises InvalidDatabaseUrlError: what `name` has cannot be used."""
+    """A database's URL, for our driver. Raises InvalidDatabaseUrlError: that of `name` cannot be used."""
     try:
         url = make_url(given)
     except (ArgumentError, ValueError) as error:

@@ -140,7 +140,7 @@ class Assistant:
     ) -> dict[str, Any]:
         """The effect of a recovery of a group, of an error code or of statuses. Starts nothing. Its token
         permits start_recovery. It retries the items with this cause; with all_missing, also `other_items`.
-        With regenerate, these saved items are replaced instead, or changed as the instruction says.
+        With regenerate, these saved items are replaced instead, or changed by the instruction.
         """
         chosen = {"group_id": group_id, "error_code": error_code, "status": status}
         task_filter = {name: value for name, value in chosen.items() if value} | {"all_missing": all_missing}

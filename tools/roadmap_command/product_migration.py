@@ -257,7 +257,7 @@ class _Savepoints:
 
 
 class _NoExecutions(Executions):
-    """Step Functions is not asked about the run."""
+    """Step Functions is not called about the run."""
 
     def state(self, execution_arn: str) -> ExecutionState:  # noqa: ARG002 - of the class
         return ExecutionState.OVER

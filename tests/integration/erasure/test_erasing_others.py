@@ -73,7 +73,7 @@ Owned = dict[str, tuple[Found, Found]]
 
 @pytest.fixture
 def of_users(pipeline: Pipeline) -> tuple[Pipeline, Owned]:
-    """What each user has, and nobody: a recovery whose filter has the name of each user in some field."""
+    """The rows of each user, and of nobody: a recovery that names each user in a field of its filter."""
     S3.put_bucket_versioning(Bucket="content", VersioningConfiguration={"Status": "Enabled"})
     own: Owned = {}
     rows, objects = everything(pipeline)

@@ -142,7 +142,7 @@ WAIT_BRIEFLY = text("SET LOCAL lock_timeout = '1s'")
 def answer_health(services: Services, deadline: Deadline) -> Health:
     """The state of the system as the reader reads it, and whether the writer can write. Both are asked at
     once, because each may take the whole time.
-    Raises RolesUnavailableError: the reader cannot read; the message has what each role cannot do.
+    Raises RolesUnavailableError: the reader cannot read; the message has the fault of each role.
     """
     within, refusals = deadline.within(HEALTH_SECONDS), list[str]()
 
@@ -309,7 +309,7 @@ def attention_for(
 
     `halted`: attempts wait and none is at work. `ahead` is the time by which the newest tasks are ahead of
     the clock; `stop` the stop of generation; `differences` the number of findings about the database;
-    `of_capabilities` has theirs; `unavailable` is what a role cannot do.
+    `of_capabilities` has theirs; `unavailable` is the fault of a role.
     """
     # The results of an overdue sweep are old: that it is overdue is what a person should know.
     values = {

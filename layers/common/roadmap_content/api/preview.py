@@ -58,8 +58,9 @@ def preview_retry(
     roadmap_id = snapshot.task.roadmap_id or ""
 
     def read(connection: Connection) -> tuple[dict[Item, str], Refusals, float | None, Basis]:
-        return (  # first, of the saved items to replace
-            current_revisions(connection, roadmap_id, set(items) - set(snapshot.missing)),
+        saved = set(items) - set(snapshot.missing)  # the items to replace
+        return (
+            current_revisions(connection, roadmap_id, saved),
             _rejections(connection, task_id),
             *_price(connection, task_id, roadmap_id),
         )

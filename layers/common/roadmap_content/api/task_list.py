@@ -37,7 +37,7 @@ def list_tasks(connection: Connection, task_filter: TaskFilter, cursor: str | No
 
 
 def _task_row(row: Any, *, is_stopped: bool) -> TaskRow:  # noqa: ANN401 - a SQLAlchemy row
-    """A row of the list. The list reads no contents: what is missing follows from the task's records."""
+    """A row of the list. The list reads no contents: the missing items follow from the task's records."""
     groups = row.groups or []
     facts = TaskFacts(
         status=row.status,

@@ -138,7 +138,7 @@ class Client(SystemRequests):
             self._require_roadmap(roadmap_id, user_id)
 
     def _require_roadmap(self, roadmap_id: str, user_id: str | None) -> None:
-        """Require that a task of the user is for this roadmap; asks the API once for each roadmap."""
+        """Require that a task of the user is for this roadmap; one request for each roadmap."""
         if roadmap_id in self._roadmaps:
             return
         tasks = self.tasks(user_id, q=roadmap_id, user_id=user_id)

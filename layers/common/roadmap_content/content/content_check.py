@@ -1,4 +1,4 @@
-"""The product's check of contents: a Lambda function that is asked about a batch before it is saved."""
+"""The product's check of contents: a Lambda function that is called with a batch before it is saved."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal

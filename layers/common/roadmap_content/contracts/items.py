@@ -52,7 +52,7 @@ class _Failure(NamedTuple):
 
 class Failure(_Failure):
     """The reason why an item is missing after one attempt. Code and reason may come from outside, and are as
-    they are stored, so that what is computed from them equals what is computed from the table.
+    they are stored, so that results from them equal results from the table.
     """
 
     __slots__ = ()

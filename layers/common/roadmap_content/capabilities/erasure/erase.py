@@ -173,14 +173,14 @@ class _Part(NamedTuple):
         ):
             stopped = None
             try:
-                reason = "the user's data is erased"
-                answer = cancel_task(services, task_id, None, deadline, self.request.actor, reason)
-                stopped = answer.stopped_execution
+                stopped = cancel_task(
+                    services, task_id, None, deadline, self.request.actor, "the user's data is erased"
+                ).stopped_execution
             except (TaskNotFoundError, NotCancellableError, AtWorkElsewhereError) as error:
                 logger.info("erased_task_not_cancelled", task_id=task_id, reason=str(error))
             if execution_arn is not None and execution_arn != stopped:
-                # Of a task that is gone or over, or again, without an answer before. If this fails, the run
-                # may still write: the error ends the request, and nothing is deleted.
+                # The run of a task that is gone or over, or a run whose former stop got no answer. If this
+                # fails, the run may still write: the error ends the request, and nothing is deleted.
                 services.executions.stop(execution_arn)
         return transact(services.engine, end_attempts_of, deadline, user_id, self.before)
 

@@ -20,14 +20,14 @@ SELECT (SELECT t.task_id FROM content_erasures e JOIN roadmap_tasks t USING (use
 """)
 
 # Conflicts with every write of the register: an erasure that begins or continues waits for the end of this
-# transaction, and finds the rows that it has written.
+# transaction, and finds their changes.
 HOLD_UP = text("LOCK TABLE content_erasures IN SHARE MODE")
 
 
 def require_no_erasure(connection: Connection, task_ids: Sequence[str], read_at: datetime | None) -> None:
     """Require that no data of the tasks' users is being erased, nor has been since they were read.
 
-    An erasure that begins later waits for the rows that the caller has locked, and finds what it has written.
+    An erasure that begins later waits for the rows that the caller has locked, and finds their changes.
 
     Raises:
         ErasureRunningError: the data of a task's user is being erased.

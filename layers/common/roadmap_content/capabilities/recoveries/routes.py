@@ -49,7 +49,7 @@ def add_recovery_routes(api: Api) -> None:
 
         With `regenerate`, saved items of these tasks are replaced: those that its conditions select when the
         recovery is created. Each stays readable until its successor is saved; an item that is changed
-        meanwhile is left alone. With an `instruction`, they are changed as it says.
+        meanwhile is left alone. With an `instruction`, they are changed accordingly.
         """
         api.caller.require_operator()
         request = request.in_utc()

@@ -60,7 +60,7 @@ def undo_recovery(
 
 
 class _Decision(NamedTuple):
-    """What is to be done with an item, according to the tables."""
+    """The decision about an item, according to the tables."""
 
     undo: Undone
     current: str | None

@@ -1,4 +1,4 @@
-"""A function of the team: one call for an item, and one more for a correction. It asks any model."""
+"""A function of the team: one call for an item, and one more for a correction. It calls any model."""
 
 import json
 import uuid

@@ -2,7 +2,7 @@
 
 `supplied` is the sum of all tokens that the quota supplied, and `promised` of all that were leased. A lease
 is the range of `promised` that it added; its tokens may be used as soon as `supplied` has reached them. So
-leases are served in the order in which they were asked for, without a list of those that wait. The rest of a
+leases are served in the order in which they were requested, without a list of those that wait. The rest of a
 lease whose invocation ends before its time is supplied at once, or within seconds if it was killed. Those
 that asked before it may use it early, until the quota has supplied as much; without this, each later call
 would wait for tokens that nobody uses.
@@ -52,7 +52,7 @@ class Bucket(NamedTuple):
 
 def renewed(bucket: Bucket, asked: float, returned: float) -> Bucket:
     """Refill the bucket, return tokens to it, and lease `asked` tokens, or see which ones of the earlier
-    lease are due by now. Guarantees: the tokens of all leases that are due never exceed what was supplied.
+    lease are due by now. Guarantees: the tokens of all leases that are due never exceed the supplied ones.
     """
     refill = bucket.rate * max(0.0, bucket.elapsed)
     # What nobody asked for is not kept beyond the burst.

@@ -109,7 +109,7 @@ def _find_concepts(text: str, start: int, level: int) -> tuple[list[Span], int]:
 
 def _find_in_list(text: str, start: int, level: int) -> tuple[list[Span], int]:
     """Find the concepts in the list of `level` that begins at `start`; also return the list's end. Only a
-    list that a later duplicate replaces holds anything but objects, and what is found in it does not count.
+    list that a later duplicate replaces holds anything but objects, and concepts in it do not count.
     """
     concepts: list[Span] = []
     position = _skip_space(text, start + 1)

@@ -144,7 +144,7 @@ def leave_database(request: LeaveRequest, services: Services, deadline: Deadline
 
 
 def _leave(connection: Connection, request: LeaveRequest, settings: Settings) -> LeaveResult:
-    """Leave in this transaction, and compare what the catalogue has before and after."""
+    """Leave in this transaction, and compare the catalogue before and after."""
     roles = {"roles": [settings.writer_role, settings.reader_role]}
     names = roles | {"product": list(PRODUCT), "kept": list(KEPT)}
     before = set(map(tuple, connection.execute(OURS, names)))

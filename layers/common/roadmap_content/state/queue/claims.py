@@ -41,7 +41,7 @@ STARTING = timedelta(seconds=60)
 def is_at_work(executions: Executions, task: Task) -> bool:
     """Whether the task's attempt waits in the queue, is about to be started, or is running.
 
-    Step Functions is asked only about an attempt that is live according to the tables: its run may have died.
+    Step Functions is called only for an attempt that is live according to the tables: its run may have died.
     An admitted attempt whose execution does not exist yet is about to be started. One whose execution is to
     be redriven is about to run, although that execution is over.
     """

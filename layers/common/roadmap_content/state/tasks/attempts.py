@@ -339,7 +339,7 @@ def record_attempt_outcome(
 ) -> None:
     """Complete an attempt's row; if it is called again after the tables have changed, the row is updated.
     `missing` has the numbers of items of the attempt's scope that are missing, or not replaced, at its end,
-    and `failed` those of them that have failed. If nobody can read what is missing (`None`), the numbers of
+    and `failed` those of them that have failed. If the missing items cannot be read (`None`), the numbers of
     saved and failed items are unknown: empty objects. `outcome` is the task's status by default.
     """
     row = connection.execute(READ_FOR_OUTCOME, {"task_id": task_id, "attempt": attempt}).one_or_none()
