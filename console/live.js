@@ -26,15 +26,11 @@ export async function loadModule(name) {
  */
 
 /**
- * Load data, and load it again every `interval(data)` milliseconds: only while the page is visible, with
- * increasing intervals while the API does not respond, and immediately when the page is shown again or the
- * network is back.
- *
- * Loaded data stays while a later request fails; the error is shown next to it. @template T @param
- * {string} key identifies the data; another key starts again @param {(signal: AbortSignal,
- * previous: T | null) => Promise<T>} load @param {(data: T | null) => number | null} interval null:
- * not again @param {string} [version] another version is loaded at once; the former data stays until then
- * @returns {Live<T>}
+ * Load data, and load it again every `interval(data)` milliseconds while the page is visible: more rarely while the API
+ * does not respond, at once when the page is shown again or the network is back. Loaded data stays; an error is shown next to it.
+ * @template T @param {string} key identifies the data; another key starts again @param {(signal: AbortSignal,
+ * previous: T | null) => Promise<T>} load @param {(data: T | null) => number | null} interval null: not again
+ * @param {string} [version] another version is loaded at once; the former data stays until then @returns {Live<T>}
  */
 export function useLive(key, load, interval, version = "") {
   const [state, setState] = useState(
@@ -132,16 +128,15 @@ export function usePages(key, first, read, refresh) {
 }
 
 /**
- * What is shown of a record and of what belongs to it, of one moment: the record is the same before and after the others
- * are read. One that changes faster than it can be read is shown as it was last.
+ * A record and its parts, of one moment: the record is the same before and after, or never rests (ten tries).
  * @template R, T @param {R} before @param {() => Promise<R>} read @param {(record: R) => string} storyOf
- * @param {(record: R) => Promise<T>} readOthers @returns {Promise<[R, T]>}
+ * @param {(record: R) => Promise<T>} load @returns {Promise<[R, T]>}
  */
-export async function ofOneMoment(before, read, storyOf, readOthers) {
-  for (let tries = 10; ; tries -= 1) {
-    const others = await readOthers(before);
+export async function ofOneMoment(before, read, storyOf, load) {
+  for (let tries = 1; ; tries += 1) {
+    const parts = await load(before);
     const after = await read();
-    if (storyOf(after) === storyOf(before) || tries === 1) return [after, others];
+    if (tries === 10 || storyOf(after) === storyOf(before)) return [after, parts];
     before = after;
   }
 }

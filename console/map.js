@@ -1,6 +1,5 @@
 // A task's whole roadmap as one picture: stages, modules, concepts, content types.
-// A module is one SVG with a path per state, below one button per concept: 3,000 concepts take about 4,000
-// nodes instead of 9,000, and changed states redraw only their modules.
+// A module is one SVG with a path per state, below one button per concept: changed states redraw only their modules.
 
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/hooks.js";
 import { TYPES } from "./content-types.js";

@@ -83,8 +83,7 @@ export const Progress = ({ saved, failed, missing, total }) => html`
 `;
 
 /**
- * An error with the next step: a note at a part of a view, or above the data of `at`. A view that has no data (null)
- * shows nothing else: what happened, since when, what still works, and the next step.
+ * An error with the next step: a note at a part of a view, or above the data of `at`; or the whole view, without data (null).
  * @param {{ error: import("./api.js").ApiError, at?: number | null, retry?: () => void, missing?: string, forbidden?: string }} props
  */
 export function ErrorNote({ error, at, retry, missing, forbidden }) {

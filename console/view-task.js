@@ -523,7 +523,7 @@ function AttemptsChart({ attempts }) {
 /** @param {{ attempt: Attempt, waits?: boolean, session: Session }} props */
 function AttemptEntry({ attempt, waits, session }) {
   const failed = sum(attempt.failed);
-  // What is saved and failed is counted at the end of an attempt: until then there is no number, and 0 would be wrong.
+  // Its items are counted at its end: until then, 0 would be wrong.
   const count = (/** @type {string} */ name, /** @type {Attempt["saved"]} */ counts, tone = "") =>
     counts && html`<span class=${tone}>${name} <strong>${number(sum(counts))}</strong></span>`;
   const notStarted = sum(attempt.not_started);

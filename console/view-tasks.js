@@ -35,8 +35,7 @@ export function filterOf(query) {
 }
 
 /**
- * The next page with a row. The API reads a limited number of tasks per page, so that a page may be empty although
- * the list continues.
+ * The next page with a row: a page may be empty although the list continues.
  * @param {import("./types").RecoveryFilter} filter @param {string | null} cursor @param {AbortSignal} [signal]
  * @returns {Promise<TaskPage>}
  */
