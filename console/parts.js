@@ -253,9 +253,9 @@ export const Remedy = ({ code, action, text }) =>
     ? html`<p class="needs">▲ ${T.needsPerson}${T.colon}${T.remedies[code ?? ""] ?? text}</p>`
     : html`<p class="heals">${T.actions[action] ?? text}</p>`;
 
-/** Who acts next, when, and why. @param {{ turn: import("./types").Turn, code?: string | undefined }} props `code`: of the one cause */
-export const Next = ({ turn: { who, at, why }, code }) => html`<p class="${who === "person" ? "needs" : "heals"}">
-  ${who === "person" ? "▲ " : ""}${T.turn.who[who] ?? who}${at && html`${T.colon}${who === "running" ? html`${T.turn.sign} <${Age} at=${at} />` : html`<time datetime=${at}>${moment(at)}</time>`}`}${T.stop}${T.remedies[code ?? ""] ?? whyOf(why)}
+/** Who acts next, when, and why. @param {{ turn: import("./types").Turn, code?: string | undefined, sees: boolean }} props `code`: of the one cause */
+export const Next = ({ turn: { who, at, why, recovery_id: recovery }, code, sees }) => html`<p class="${who === "person" ? "needs" : "heals"}">
+  ${who === "person" ? "▲ " : ""}${T.turn.who[who] ?? who}${at && html`${T.colon}${who === "running" ? html`${T.turn.sign} <${Age} at=${at} />` : html`<time datetime=${at}>${moment(at)}</time>`}`}${T.stop}${T.remedies[code ?? ""] ?? whyOf(why)} ${recovery && sees && html`<${Link} to=${href(["recoveries", recovery])}>${T.actors.recovery}<//>`}
 </p>`;
 
 /** @param {string} why the API's */

@@ -181,7 +181,6 @@ export interface FailureGroup {
   remedy: NextAction;
   remedy_text: string;
   turn: Turn;
-  planned: number;
   state: GroupState;
   state_by: string | null;
   state_at: string | null;
@@ -207,7 +206,6 @@ export interface FailureGroupDetail {
   remedy: NextAction;
   remedy_text: string;
   turn: Turn;
-  planned: number;
   state: GroupState;
   state_by: string | null;
   state_at: string | null;
@@ -289,7 +287,7 @@ export interface Health {
   recoveries_running: number;
   recoveries_paused: number;
   failure_groups: Record<string, number>;
-  failure_groups_automatic: number;
+  failure_groups_ringing: number;
   database: (DatabaseFinding)[];
   schema_revision: string;
   release: string;
@@ -766,6 +764,7 @@ export interface Turn {
   who: Who;
   at: string | null;
   why: string;
+  recovery_id: string | null;
 }
 
 export interface Unauthorized {

@@ -71,7 +71,7 @@ export function FailuresView({ query, session }) {
               <h2><${ReasonLine} code=${group.error_code} reason=${group.example?.reason ?? group.reason} /></h2>
               <p class="meta">${!allNew && html`<${Pill} value=${group.state} words=${T.failures.states} /> `}${ofTypes(group.by_type)} · ${T.stages[group.stage] ?? group.stage} · <code>${group.error_code}</code></p>
               ${(group.remedy !== "person" || group.turn.who === "person") && html`<${Remedy} code=${group.error_code} action=${group.remedy} text=${group.remedy_text} />`}
-              ${(group.remedy !== "person" || group.turn.who !== "person") && html`<${Next} turn=${session.sees || group.turn.who !== "person" ? group.turn : { ...group.turn, why: "Retry it." }} />`}
+              ${(group.remedy !== "person" || group.turn.who !== "person" || group.turn.recovery_id) && html`<${Next} sees=${session.sees} turn=${session.sees || group.turn.who !== "person" ? group.turn : { ...group.turn, why: "Retry it." }} />`}
               <${StateLine} group=${group} />
             </div>
             <div class="group-side">

@@ -14,7 +14,7 @@ export function HealthView() {
   const { data, error, at, refresh } = useAnswer(["health"], {}, () => 15_000);
   /** @type {import("./live.js").Live<import("./types").Activity>} */
   const { data: activity } = useAnswer(["health", "hours"], {}, () => 60_000);
-  const ringing = (data?.failure_groups?.new ?? 0) + (data?.failure_groups?.regressed ?? 0) - (data?.failure_groups_automatic ?? 0);
+  const ringing = data?.failure_groups_ringing ?? 0;
   // The bar above each view says that generation is stopped.
   const attention = data?.attention.filter((each) => each.what !== "generation_stopped") ?? [];
   const tiles = data ? tilesOf(data, ringing) : [];

@@ -305,7 +305,7 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
       ${erased ? html`<span class="pill calm">${T.task.erasedPill}</span>` : html`<${Pill} value=${task.status} />`}
       ${task.live && (stands ? html`<span class="meta">${waits ? T.task.waiting : T.turn.who.running}</span>` : html`<span class="running"><span class="pulse on"></span>${T.turn.who.running}</span>`)}
     </div>
-    ${erased ? html`<${Erased} receipt=${erased} />` : task.turn.who !== "nobody" && html`<${Next} turn=${task.turn} code=${cause?.error_code} />`}
+    ${erased ? html`<${Erased} receipt=${erased} />` : task.turn.who !== "nobody" && html`<${Next} turn=${task.turn} code=${cause?.error_code} sees=${sees} />`}
     ${task.attempt === 0 && !erased && html`<p class="note">${T.task.untouched} ${acts && isNew(task) && task.turn.who !== "running" && T.task.startsHere}</p>`}
     ${message && !erased && !COUNTED.test(message) && html`<p class="note calm clamp3"><${Text} value=${message} /></p>`}
     ${!sees && task.generation_stopped && html`<p class="note">${T.task.stopped} “<${Text} value=${task.generation_stopped.reason} />”${task.generation_stopped.since && html` (<${Age} at=${task.generation_stopped.since} />)`}</p>`}
@@ -333,7 +333,7 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
           acts &&
           task.actions.retry &&
           (missing > 0 || task.status !== "completed") &&
-          html`<button type="button" class=${["running", "automatic"].includes(task.turn.who) ? "" : "primary"} onClick=${() => onRetry()}>
+          html`<button type="button" class=${["running", "automatic"].includes(task.turn.who) || task.turn.recovery_id ? "" : "primary"} onClick=${() => onRetry()}>
             ${missing === 0 ? T.task.finalize : isNew(task) ? T.task.start : T.task.retry(number(missing))}
           </button>`
         }

@@ -122,7 +122,7 @@ def get_tasks(
         q=q,
         group_id=group_id,
     )
-    return api.read(list_tasks, chosen, cursor, limit)
+    return api.read(list_tasks, api.services.capabilities, chosen, cursor, limit)
 
 
 @app.get(

@@ -183,7 +183,8 @@ throttled | failed | automatic: | The sweep starts the next attempt. | failed | 
 lost | processing | running: | An attempt is at work. | in progress | | running | | reconcile
 incomplete | partial_failure | person | Retry it. | incomplete | Retry missing | incomplete | person | failures
 refused | failed | person | Raise TaskTokenBudget, then retry. | failed | Retry missing | failed | person | failures
-recovery paused | failed | person | Retry it. | failed | Retry missing | | | recoveries failures
+in a recovery | failed | waiting | It waits in a recovery. | failed | | | | failures
+recovery paused | failed | person | Resume or cancel its recovery. | failed | | | | recoveries failures
 """.strip().splitlines()  # noqa: E501 - a table
     )
 }
@@ -362,6 +363,11 @@ def _each_state(api: RealApi) -> Iterator[str]:
     yield "incomplete"
     needs_person(api, "refused")
     yield "refused"
+    first, second = outage(api, "outage", 2)
+    recovery_id = recover(api, "an outage", [first, second], canary=0, concurrency=1)
+    yield second
+    api.send("POST", f"/recoveries/{recovery_id}/cancel")
+    api.play(first)
     tasks = outage(api, "broken", 10)
     with refusing(api, ModelDeclinedError("declined")):
         finish(api, recover(api, "an outage", tasks, breaker=4, canary=0, concurrency=1), tasks)
@@ -394,12 +400,13 @@ def test_every_state_is_the_same_in_the_api_in_the_command_and_on_the_page(
             turn = answer["turn"]
             who = turn["who"] + (":" if turn["at"] else "")
             assert (answer["status"], who, turn["why"]) == (state.status, state.who, state.why), name
-            _is_printed(state, task_id, name)
+            assert (turn["recovery_id"] is None) == ("recovery" not in name), name
+            _is_printed(state, task_id, name, turn["recovery_id"])
             for language, console in pages.items():
                 _is_pictured(state, console, task_id, f"{name}, {language}")
 
 
-def _is_printed(state: State, task_id: str, name: str) -> None:
+def _is_printed(state: State, task_id: str, name: str, recovery_id: str | None) -> None:
     """By each command about tasks."""
 
     def printed(*command: str) -> str:
@@ -413,10 +420,9 @@ def _is_printed(state: State, task_id: str, name: str) -> None:
             name,
             said,
         )
-        silent = (
-            " No sign of the run for .*: roadmap reconcile asks Step Functions." if name == "lost" else ""
-        )
-        is_told = re.search(f"^next: {who}: {re.escape(state.why)}{silent}$", said, re.MULTILINE)
+        more = " No sign of the run for .*: roadmap reconcile asks Step Functions." if name == "lost" else ""
+        more += f" roadmap recoveries {recovery_id} shows it." if recovery_id else ""
+        is_told = re.search(f"^next: {who}: {re.escape(state.why)}{more}$", said, re.MULTILINE)
         assert is_told or (command, state.who) == ("status", "nobody"), (name, said)
     (row,) = [line.split("\t") for line in printed("tasks").splitlines() if line.startswith(f"{task_id}\t")]
     assert (row[1], row[2].split()[0]) == (state.chip, state.who.rstrip(":")), name
@@ -450,7 +456,8 @@ def _is_pictured(state: State, console: Console, task_id: str, name: str) -> Non
     if name.endswith("zh"):
         assert re.findall("[\u4e00-\u9fff][.,:;]", console.page.locator("main").inner_text()) == [], name
     elif state.chip != "erased":
-        assert not state.sentence or shown["turn"].endswith(state.why), name
+        assert state.why in shown["turn"] or not state.sentence, name
+        assert shown["turn"].endswith(" recovery") == ("recovery" in name), name
         assert ("last sign 2 hr ago" in shown["turn"]) == name.startswith("lost"), (name, shown)
         assert _contradictions(shown) == [], (name, shown)
 

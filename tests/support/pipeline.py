@@ -180,7 +180,7 @@ class Pipeline(Tables):
         """The task's status, as the API returns it to the user."""
         with self.engine.connect() as connection:
             task = read_task(connection, self.task_id, user_id)
-            return read_status(connection, task, self.services.framework_cache)
+            return read_status(connection, task, self.services.framework_cache, self.services.capabilities)
 
     def task(self) -> dict[str, Any]:
         return self.rows("SELECT * FROM roadmap_tasks WHERE task_id = :id", id=self.task_id)[0]

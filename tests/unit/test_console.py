@@ -12,16 +12,16 @@ import pytest
 from functions.console import app
 from local_stack.builds import REPOSITORY
 from roadmap_content.api.console import StaticFiles
-from roadmap_content.capabilities.failure_groups.answers import turn_of_group
+from roadmap_content.capabilities.failure_groups.turns import turn_of_group
 from roadmap_content.content.generation.generator import GENERATORS
 from roadmap_content.contracts.errors import MissingSettingError
 from roadmap_content.contracts.items import Stage
 from roadmap_content.contracts.reasons import SENTENCES
 from roadmap_content.contracts.states import GroupState, RecoveryState
 from roadmap_content.state.tasks.next_actions import advice_for
-from roadmap_content.state.tasks.turn import turn_of
+from roadmap_content.state.tasks.turn import InRecovery, TaskFacts, turn_of
 from tests.support.pictured import pictured_digest
-from tests.unit.test_turn import BUDGET, EVERY, SOON, TRANSIENT
+from tests.unit.test_turn import BUDGET, EVERY, FAILED, TRANSIENT
 
 ASSETS = REPOSITORY / "console"
 VENDOR = ASSETS / "vendor"
@@ -190,7 +190,9 @@ def test_a_person_is_told_in_chinese_what_to_do() -> None:
 
 def test_whose_turn_it_is_is_said_in_chinese() -> None:
     turns = [turn_of(facts._replace(is_stopped=stopped)) for facts in EVERY for stopped in (False, True)]
-    turns += [turn_of_group(*each, SOON, TRANSIENT) for each in product(GroupState, (0, 2), (0, 2))]
+    turns += [turn_of_group(state, task, TRANSIENT) for state, task in product(GroupState, (None, FAILED))]
+    failed = TaskFacts("failed", 0, None, None, is_missing=True, advice=None)
+    turns += [turn_of(failed._replace(recovery=InRecovery("r", None, each))) for each in (False, True)]
     said = {each.why for each in turns} - {BUDGET.text}  # translated with the remedies
     chinese = (ASSETS / "words-zh.js").read_text().partition("    why: {\n")[2].partition("    },\n")[0]
     assert set(re.findall(r'^ +"(.+?)": "', chinese, re.MULTILINE)) == said != set()

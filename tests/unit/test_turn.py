@@ -2,19 +2,26 @@
 
 from datetime import UTC, datetime
 from itertools import product
+from typing import Any
 
 import pytest
 
-from roadmap_content.capabilities.failure_groups.answers import turn_of_group
+from roadmap_content.capabilities.failure_groups.turns import turn_of_group
 from roadmap_content.contracts.errors import TokenBudgetExhaustedError
 from roadmap_content.contracts.items import Stage
 from roadmap_content.contracts.states import GroupState, QueueState, Who
 from roadmap_content.state.tasks.next_actions import advice_for
-from roadmap_content.state.tasks.turn import TaskFacts, turn_of, worst
+from roadmap_content.state.tasks.turn import InRecovery, TaskFacts, turn_of, worst
 
 SOON = datetime(2026, 12, 2, 9, 17, tzinfo=UTC)
 TRANSIENT = advice_for("ModelBusyError", Stage.GENERATE)
 BUDGET = advice_for(TokenBudgetExhaustedError.code, Stage.GENERATE)
+FAILED: dict[str, Any] = dict(
+    zip(("status", "attempt", "queue_state", "is_open"), ("failed", 1, "ended", False), strict=True),
+    **dict.fromkeys(("next_at", "is_erased", "is_stopped", "recovery")),
+)
+"""The facts of a group's task that failed."""
+
 STATUSES = ("pending", "processing", "completed", "partial_failure", "failed", "cancelled")
 EVERY = [
     TaskFacts(*each)
@@ -57,16 +64,40 @@ def test_a_person_is_told_what_to_do_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "tasks", "planned", "who"),
+    ("changed", "who", "is_named"),
     [
-        (GroupState.NEW, 3, 0, Who.PERSON),
-        (GroupState.NEW, 3, 2, Who.PERSON),
-        (GroupState.NEW, 3, 3, Who.AUTOMATIC),
-        (GroupState.REGRESSED, 1, 1, Who.AUTOMATIC),
-        (GroupState.ACKNOWLEDGED, 3, 0, Who.PERSON),
-        (GroupState.IGNORED, 3, 0, Who.NOBODY),
-        (GroupState.RESOLVED, 0, 0, Who.NOBODY),
+        ({}, Who.WAITING, True),
+        ({"is_paused": True}, Who.PERSON, True),
+        ({"status": "cancelled"}, Who.WAITING, True),
+        ({"status": "pending", "attempt": 0, "state": None, "is_paused": True}, Who.PERSON, True),
+        ({"next_at": SOON, "is_paused": True}, Who.AUTOMATIC, False),
+        ({"is_erased": True}, Who.NOBODY, False),
+        ({"status": "completed", "is_missing": False}, Who.NOBODY, False),
+        ({"state": QueueState.WAITING, "is_paused": True, "started": 1}, Who.PERSON, True),
+        ({"state": QueueState.WAITING, "is_paused": True}, Who.WAITING, False),
+        ({"state": QueueState.RUNNING, "is_paused": True, "started": 1}, Who.RUNNING, False),
+        ({"is_paused": True, "started": 1}, Who.PERSON, False),
     ],
 )
-def test_the_turn_of_a_group(state: GroupState, tasks: int, planned: int, who: Who) -> None:
-    assert turn_of_group(state, tasks, planned, SOON, TRANSIENT).who is who
+def test_the_turn_of_a_task_in_a_recovery(changed: dict[str, Any], who: Who, *, is_named: bool) -> None:
+    """`started`: the attempt that the recovery has started."""
+    started, is_paused = changed.get("started"), changed.get("is_paused", False)
+    fields = {name: value for name, value in changed.items() if name in TaskFacts._fields}
+    facts = TaskFacts("failed", 1, QueueState.ENDED, None, is_missing=True, advice=TRANSIENT)
+    turn = turn_of(facts._replace(recovery=InRecovery("rec-1", started, is_paused), **fields))
+    assert (turn.who, turn.recovery_id is not None) == (who, is_named)
+
+
+@pytest.mark.parametrize(
+    ("state", "fact", "who"),
+    [
+        (GroupState.NEW, {}, Who.PERSON),
+        (GroupState.REGRESSED, {"next_at": SOON.isoformat()}, Who.AUTOMATIC),
+        (GroupState.ACKNOWLEDGED, {}, Who.PERSON),
+        (GroupState.NEW, {"status": "cancelled"}, Who.NOBODY),
+        (GroupState.IGNORED, {}, Who.NOBODY),
+        (GroupState.RESOLVED, None, Who.NOBODY),
+    ],
+)
+def test_the_turn_of_a_group(state: GroupState, fact: dict[str, Any] | None, who: Who) -> None:
+    assert turn_of_group(state, None if fact is None else FAILED | fact, TRANSIENT).who is who

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from roadmap_content.api.status import read_status
+from roadmap_content.capabilities.composed import EVERY
 from roadmap_content.content.roadmaps.metadata import FrameworkCache
 from roadmap_content.contracts.api.tasks import TaskStatus
 from roadmap_content.contracts.errors import NotRedrivableError
@@ -75,6 +76,6 @@ def task_status(engine: Engine, task_id: str) -> TaskStatus:
     """
     return transact(
         engine,
-        lambda connection: read_status(connection, read_task(connection, task_id), FrameworkCache()),
+        lambda connection: read_status(connection, read_task(connection, task_id), FrameworkCache(), EVERY),
         Deadline.after(30),
     )

@@ -74,6 +74,8 @@ def next_step(turn: Turn) -> Text:
         minutes = counted(silent // timedelta(minutes=1), "minute")
         said += f" No sign of the run for {minutes}: roadmap reconcile asks Step Functions."
         style = "yellow"
+    if turn.recovery_id is not None:
+        said += f" roadmap recoveries {turn.recovery_id} shows it."
     return Text(said, style=style)
 
 

@@ -202,7 +202,7 @@ def test_until_it_is_due_every_answer_says_when(
     health = ask("GET", "/health", **OPERATOR).body
     assert turns() == [("automatic", due)] * 3
     assert health["automatic"] == {"tasks": 1, "next_at": due}
-    assert (health["failure_groups"]["new"], health["failure_groups_automatic"]) == (1, 1)
+    assert (health["failure_groups"]["new"], health["failure_groups_ringing"]) == (1, 0)
     assert "failure_groups" not in [found["what"] for found in health["attention"]]
 
     pipeline.execute("UPDATE content_attempts SET next_at = NULL")

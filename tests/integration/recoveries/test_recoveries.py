@@ -43,7 +43,7 @@ from tests.integration.test_capacity import read_state
 from tests.integration.test_metrics import counted
 from tests.integration.test_queue import blocks
 from tests.support.commits import Commits, How, ProcessDied, Strike, When
-from tests.support.factories import TYPES, bundle_of, concept_ids, counts, quiz
+from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts, quiz
 from tests.support.machine_model import Run
 from tests.support.pipeline import SETTINGS, Pipeline, services_for
 from tests.support.prepared import prepare
@@ -426,6 +426,49 @@ def test_a_pause_holds_the_waiting_attempts_until_a_resume_or_a_cancel(
     assert [(each["outcome"], each["planned"]["quiz"]) for each in attempts] == [("cancelled", 0)] * 2
     pipeline.task_id, pipeline.roadmap_id = "t-0", "r-0"
     assert pipeline.run().complete
+
+
+def test_a_task_in_a_recovery_has_one_turn_in_every_answer(
+    pipeline: Pipeline, send: Send, create: Callable[..., str], ask: Ask
+) -> None:
+    """Regression: "Needs a person. Retry it." for a task that a running recovery would start a minute later,
+    and "waits for a slot" for an attempt that its paused recovery held.
+    """
+    fail(pipeline, 3, staged=False)
+    pipeline.execute("UPDATE content_capacity SET stopped_reason = 'no model'")
+    recovery_id = create(concurrency=1)
+    pipeline.execute("UPDATE content_capacity SET stopped_reason = NULL")
+
+    def turns() -> Any:
+        listed = ask("GET", "/tasks", {"user_id": USER}).body["items"]
+        found = {row["task_id"]: row["turn"] for row in listed}
+        for task_id, turn in found.items():
+            of_task = ask("GET", f"/tasks/{task_id}", {"user_id": USER}).body["turn"]
+            assert of_task | {"at": None} == turn  # the list has no sign of a run
+        assert {turn["recovery_id"] for turn in found.values()} <= {recovery_id, None}
+        (group,) = ask("GET", "/failures", **OPERATOR).body["items"]
+        (chosen,) = ask("GET", "/failures", {"q": "t-2"}, **OPERATOR).body["items"]
+        health = ask("GET", "/health", **OPERATOR).body
+        calls = "failure_groups" in [found["what"] for found in health["attention"]]
+        assert health["failure_groups_ringing"] == calls == (group["turn"]["who"] == "person")
+        return (
+            [found[task_id]["why"] for task_id in ("t-0", "t-2")],
+            group["turn"]["why"],
+            chosen["turn"]["why"],
+        )
+
+    waits, slot = "It waits in a recovery.", "Its attempt waits for a slot."
+    assert turns() == ([slot, waits], slot, waits)
+    send("POST", f"/{recovery_id}/pause")
+    paused = "Resume or cancel its recovery."
+    assert turns() == ([paused] * 2, paused, paused)
+    send("POST", f"/{recovery_id}/resume")
+    assert pipeline.executions.started
+    assert turns() == (["An attempt is at work.", waits], "An attempt is at work.", waits)
+    send("POST", f"/{recovery_id}/cancel")
+    run_started(pipeline, fails=True)
+    person = "Start a recovery, or ignore it."
+    assert turns() == (["Retry it."] * 2, person, person)
 
 
 def test_the_breaker_holds_the_waiting_attempts(

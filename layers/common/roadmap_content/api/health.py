@@ -31,6 +31,7 @@ from ..state.activity import read_activity
 from ..state.installation import find_differences
 from ..state.outbox import count_unsent_events
 from ..state.queue.capacity import Capacity, queue_by_class, read_capacity, require_write
+from ..state.recovering import waiting_tasks
 from ..state.services import Capability, Services
 from ..state.tasks.attempt_reading import claimed_before
 from ..state.tasks.attempts import planned_attempts, tokens_of_a_day
@@ -225,7 +226,9 @@ def _read(
     outbox, aside = count_unsent_events(connection, MOST_WAITING)
     counts = count_by_status(connection)
     classes, now = queue_by_class(connection), datetime.now(UTC)
-    parts = [capability.health(connection) for capability in capabilities if capability.health is not None]
+    waiting = waiting_tasks(capabilities)
+    hooks = [capability.health for capability in capabilities if capability.health is not None]
+    parts = [hook(connection, waiting) for hook in hooks]
     attention = attention_for(
         stuck=stuck,
         overdue=is_sweep_overdue(sweep, now, has_old_attempts=has_old_attempts),

@@ -23,7 +23,8 @@ from ..platform.aws.executions import execution_url
 from ..state.failures.failures import failures_of_attempt
 from ..state.queue.capacity import read_capacity
 from ..state.queue.place import read_place
-from ..state.services import Services
+from ..state.recovering import read_recoveries_of
+from ..state.services import Capability, Services
 from ..state.tasks.attempts import generated_by
 from ..state.tasks.next_actions import advice_for
 from ..state.tasks.ownership import reached_content
@@ -39,7 +40,7 @@ def read_detail(
 ) -> TaskDetail:
     """Read a task; with `user_id`, only a task of that user. Raises TaskNotFoundError: there is none."""
     task = read_task(connection, task_id, user_id)
-    status = read_status(connection, task, services.framework_cache)
+    status = read_status(connection, task, services.framework_cache, services.capabilities)
     extras = read_extras(connection, task_id)
     budget = services.settings.known_token_budget
     hooks = [capability.describe for capability in services.capabilities if capability.describe is not None]
@@ -57,7 +58,9 @@ def read_detail(
     )
 
 
-def read_status(connection: Connection, task: Task, framework_cache: FrameworkCache) -> TaskStatus:
+def read_status(
+    connection: Connection, task: Task, framework_cache: FrameworkCache, capabilities: Sequence[Capability]
+) -> TaskStatus:
     """Describe a task. Without a readable framework, all counts are 0."""
     try:
         concepts = framework_cache.concepts(connection, task.roadmap_id, task.user_id)
@@ -71,6 +74,11 @@ def read_status(connection: Connection, task: Task, framework_cache: FrameworkCa
     failed = list(islice(_failed_items(missing, known), MOST_ITEMS))
     stop = read_capacity(connection).stop if task.is_live else None
     facts = _facts(task, concepts, missing, failed, is_stopped=stop is not None)
+    if task.is_live:
+        facts = facts._replace(sign_at=last_sign(connection, task.task_id))
+    if facts.is_missing:
+        recoveries = read_recoveries_of(connection, capabilities, [task.task_id])
+        facts = facts._replace(recovery=recoveries.get(task.task_id))
     return TaskStatus(
         task_id=task.task_id,
         roadmap_id=task.roadmap_id,
@@ -89,7 +97,7 @@ def read_status(connection: Connection, task: Task, framework_cache: FrameworkCa
         failed_items=list(first_that_fit(failed, lambda item: item.model_dump(mode="json"))),
         skipped_concepts=list(concepts.skipped),
         error_message=task.error_message,
-        turn=turn_of(facts._replace(sign_at=last_sign(connection, task.task_id) if task.is_live else None)),
+        turn=turn_of(facts),
         updated_at=task.updated_at,
         completed_at=task.completed_at,
     )
@@ -103,8 +111,8 @@ def _facts(
     *,
     is_stopped: bool,
 ) -> TaskFacts:
-    """The facts that decide whose turn a task is, without `sign_at`. If the framework cannot be read, the
-    advice is that for the code in the task's message.
+    """The facts that decide whose turn a task is, without `sign_at` and `recovery`. If the framework cannot
+    be read, the advice is that for the code in the task's message.
     """
     is_unknown = not concepts.ids and task.status != "completed"
     advices = [advice_for(each.error_code, each.stage) for each in failed]

@@ -12,31 +12,45 @@ from ..contracts.api.tasks import ItemTotals, TaskPage, TaskRow, TopReason
 from ..contracts.items import ContentType, Stage
 from ..contracts.reasons import sentence_of
 from ..state.queue.capacity import read_capacity
+from ..state.recovering import read_recoveries_of
+from ..state.services import Capability
 from ..state.tasks.counting import count_tasks
 from ..state.tasks.listing import Key, read_page, select_tasks
 from ..state.tasks.next_actions import advice_for
 from ..state.tasks.task import state_of
-from ..state.tasks.turn import TaskFacts, turn_of, worst
+from ..state.tasks.turn import InRecovery, TaskFacts, turn_of, worst
 from .pages import LocalTime, Text, decode_cursor, encode_cursor
 
 
-def list_tasks(connection: Connection, task_filter: TaskFilter, cursor: str | None, limit: int) -> TaskPage:
+def list_tasks(
+    connection: Connection,
+    capabilities: Sequence[Capability],
+    task_filter: TaskFilter,
+    cursor: str | None,
+    limit: int,
+) -> TaskPage:
     """Read a page of the selected tasks. Raises InvalidCursorError: the cursor belongs to another list."""
     list_name = f"tasks {task_filter.fingerprint}"
     key = decode_cursor(list_name, cursor, tuple[LocalTime, Text])
     selection = select_tasks(connection, task_filter)
     page = read_page(connection, selection, None if key is None else Key(*key), limit)
     total = count_tasks(connection, selection)
+    recoveries = read_recoveries_of(connection, capabilities, [row.task_id for row in page.rows])
     is_stopped = read_capacity(connection).stop is not None
     return TaskPage(
-        items=[_task_row(row, is_stopped=is_stopped) for row in page.rows],
+        items=[_task_row(row, recoveries.get(row.task_id), is_stopped=is_stopped) for row in page.rows],
         next_cursor=None if page.next_key is None else encode_cursor(list_name, page.next_key),
         total=total.tasks,
         total_is_exact=total.is_exact,
     )
 
 
-def _task_row(row: Any, *, is_stopped: bool) -> TaskRow:  # noqa: ANN401 - a SQLAlchemy row
+def _task_row(
+    row: Any,  # noqa: ANN401 - a SQLAlchemy row
+    recovery: InRecovery | None,
+    *,
+    is_stopped: bool,
+) -> TaskRow:
     """A row of the list. The list reads no contents: the missing items follow from the task's records."""
     groups = row.groups or []
     facts = TaskFacts(
@@ -48,6 +62,7 @@ def _task_row(row: Any, *, is_stopped: bool) -> TaskRow:  # noqa: ANN401 - a SQL
         advice=worst(advice_for(code, Stage(stage)) for code, stage, *_ in groups),
         is_erased=row.erased,
         is_stopped=is_stopped,
+        recovery=recovery,
     )
     derived = {
         "progress": item_totals(row.execution_summary),

@@ -38,6 +38,10 @@ class Job(NamedTuple):
     """Its limit of time."""
 
     run: Callable[["Services", Deadline], object]
+    waiting: str = ""
+    """As SQL: the tasks that wait for their start by the job, with `task_id`, `recovery_id`, `is_paused`; and
+    those that it has started and holds, with the `attempt`, which is otherwise NULL.
+    """
 
 
 class Retention(NamedTuple):
@@ -141,8 +145,8 @@ class Capability:
     admitted. No transaction is open. The sweep makes up for an omission.
     """
 
-    health: Callable[[Connection], HealthPart] | None = None
-    """Its part of `Health`, read with the reader's role."""
+    health: Callable[[Connection, str], HealthPart] | None = None
+    """Its part of `Health`, read with the reader's role. Called with the SQL of `waiting_tasks`."""
 
     describe: Callable[[Connection, "Task"], Mapping[str, Any]] | None = None
     """Its fields in `TaskDetail`, read with the reader's role."""

@@ -117,7 +117,7 @@ def reopen_erasure(connection: Connection, erasure_id: str, user_id: str, user_h
     return _entry(row)
 
 
-def count_unfinished(connection: Connection) -> HealthPart:
+def count_unfinished(connection: Connection, _waiting: str) -> HealthPart:
     """Count the erasures that nobody has continued for an hour: no task of their users starts."""
     unfinished = int(connection.scalar(UNFINISHED) or 0)
     return HealthPart({"erasures_unfinished": unfinished}, ("erasures_unfinished", unfinished))

@@ -18,17 +18,20 @@ from ...contracts.api.failures import (
 )
 from ...contracts.api.filters import TaskFilter
 from ...contracts.api.recoveries import RecoveryAnswer
-from ...contracts.api.turn import Turn
 from ...contracts.items import Stage
 from ...contracts.reasons import sentence_of
-from ...contracts.states import GroupState, Who
-from ...state.tasks.next_actions import Advice, advice_for
+from ...contracts.states import GroupState
+from ...state.recovering import waiting_tasks
+from ...state.services import Capability
+from ...state.tasks.next_actions import advice_for
 from .lists import HEALED, HOURS, read_group, read_groups
 from .states import group_changes
+from .turns import turn_of_group
 
 
 def list_failures(
     connection: Connection,
+    capabilities: Sequence[Capability],
     task_filter: TaskFilter,
     states: Sequence[GroupState],
     cursor: str | None,
@@ -39,7 +42,7 @@ def list_failures(
     """
     list_name = f"failures {task_filter.fingerprint} {' '.join(sorted(states))}".strip()
     after = decode_cursor(list_name, cursor, tuple[Integer, Text])
-    found = read_groups(connection, task_filter, states, after, limit + 1)
+    found = read_groups(connection, waiting_tasks(capabilities), task_filter, states, after, limit + 1)
     rows, next_cursor = page_of(list_name, found, limit, lambda row: [row.items, row.group_id])
     return FailurePage(
         items=[FailureGroup.model_validate(_fields(row)) for row in rows], next_cursor=next_cursor
@@ -47,12 +50,15 @@ def list_failures(
 
 
 def describe_group(
-    connection: Connection, group_id: str, recoveries: Sequence[RecoveryAnswer]
+    connection: Connection,
+    capabilities: Sequence[Capability],
+    group_id: str,
+    recoveries: Sequence[RecoveryAnswer],
 ) -> FailureGroupDetail:
     """Read a group with its history; `recoveries` are its latest ones.
     Raises FailureGroupNotFoundError: there is no such group.
     """
-    fields = _fields(read_group(connection, group_id))
+    fields = _fields(read_group(connection, waiting_tasks(capabilities), group_id))
     return FailureGroupDetail.model_validate(
         fields
         | {
@@ -89,25 +95,10 @@ def _fields(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a SQLAlchemy row
         "example": None if row.example_task_id is None else example,
         "remedy": advice.action,
         "remedy_text": advice.text,
-        "turn": turn_of_group(GroupState(row.state), row.tasks, row.planned, row.next_at, advice),
+        "turn": turn_of_group(GroupState(row.state), row.deciding, advice),
         "state_by": row.actor,
         "state_at": row.changed_at,
         "ignored_until": row.until,
         "ignored_until_tasks": row.until_tasks,
         "by_hour": row.by_hour or [],
     }
-
-
-def turn_of_group(
-    state: GroupState, tasks: int, planned: int, next_at: datetime | None, advice: Advice
-) -> Turn:
-    """The turn of a failure group of `tasks`, of which `planned` are tried again without a request,
-    the first one at `next_at`.
-    """
-    if not tasks:
-        return Turn(who=Who.NOBODY, why="None of its items is missing.")
-    if planned >= tasks:
-        return Turn(who=Who.AUTOMATIC, at=next_at, why="The sweep starts the next attempts.")
-    if state is GroupState.IGNORED:
-        return Turn(who=Who.NOBODY, why="It is ignored.")
-    return Turn(who=Who.PERSON, why=advice.text if advice.needs_person else "Start a recovery, or ignore it.")

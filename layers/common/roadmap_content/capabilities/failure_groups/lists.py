@@ -9,6 +9,7 @@ from ...contracts.api.filters import TaskFilter
 from ...contracts.states import GroupState
 from ...state.tasks.listing import task_conditions
 from .states import WITH_STATE, FailureGroupNotFoundError
+from .turns import deciding_task
 
 # The groups with current failures, by their stored sums.
 _SUMS = f"SELECT * FROM ({WITH_STATE}) AS w WHERE items > 0"
@@ -57,13 +58,14 @@ GROUP BY g.group_id HAVING sum(h.failed) > 0 ORDER BY failed DESC, g.group_id LI
 
 def read_groups(
     connection: Connection,
+    waiting: str,
     task_filter: TaskFilter,
     states: Sequence[GroupState],
     after: tuple[int, str] | None,
     limit: int,
 ) -> Sequence[Any]:
     """One page of groups after `(items, group_id)`, each with its state, an example and its items by hour.
-    Without `states`, groups in every state.
+    Without `states`, groups in every state. `waiting`: the SQL of `waiting_tasks`.
     """
     parameters: dict[str, Any] = {**task_filter.by_failure, "limit": limit}
     place = "true"
@@ -82,45 +84,43 @@ def read_groups(
         statement = (
             "WITH chosen AS MATERIALIZED (SELECT f.* FROM content_task_failures f"
             f" JOIN roadmap_tasks t ON t.task_id = f.task_id WHERE {' AND '.join([*on_failures, *on_tasks])})"
-        ) + _page(_SUMS_OF_SOME, "chosen", _HOURS_OF_SOME, place)
+        ) + _page(_SUMS_OF_SOME, "chosen", _HOURS_OF_SOME, place, waiting)
     else:
         on_types = {"content_type": "by_type ->> :content_type IS NOT NULL"}
         on_sums = [on_types.get(name, f"{name} = :{name}") for name in task_filter.by_failure]
-        statement = _page(" AND ".join([_SUMS, *on_sums]), "content_task_failures", _KEPT_HOURS, place)
+        groups = " AND ".join([_SUMS, *on_sums])
+        statement = _page(groups, "content_task_failures", _KEPT_HOURS, place, waiting)
     return connection.execute(text(statement), parameters).all()
 
 
-def read_group(connection: Connection, group_id: str) -> Any:  # noqa: ANN401 - a SQLAlchemy row
+def read_group(connection: Connection, waiting: str, group_id: str) -> Any:  # noqa: ANN401 - a SQLAlchemy row
     """A row of `read_groups`, also without failures. Raises FailureGroupNotFoundError: no such group."""
-    statement = _page(_ONE, "content_task_failures", _KEPT_HOURS, "true")
+    statement = _page(_ONE, "content_task_failures", _KEPT_HOURS, "true", waiting)
     group = connection.execute(text(statement), {"group_id": group_id, "limit": 1}).one_or_none()
     if group is None:
         raise FailureGroupNotFoundError(f"there is no failure group {group_id!r}")
     return group
 
 
-def _page(groups: str, failures: str, hours: str, place: str) -> str:
+def _page(groups: str, failures: str, hours: str, place: str, waiting: str) -> str:
     """A statement that reads a page of groups, the largest first, each with an example of its failures, its
-    last hours, and its tasks with a planned attempt.
+    last hours, and the task that decides its turn.
 
     Args:
         groups: a SELECT of groups with their sums and states.
         failures: the table or CTE with the failures of these groups.
         hours: a SELECT of `hour` and `items` of the group `g`, the latest first.
         place: the condition on a group that begins the page.
+        waiting: the SQL of `waiting_tasks`.
     """
     return f"""
 SELECT g.*, e.task_id AS example_task_id, e.example_concept_id, e.example_type, e.example_reason, h.by_hour,
-    p.planned, p.next_at
+    {deciding_task(failures, waiting)} AS deciding
 FROM (SELECT * FROM ({groups}) AS s WHERE {place} ORDER BY items DESC, group_id DESC LIMIT :limit) AS g
 LEFT JOIN LATERAL (
     SELECT f.task_id, f.example_concept_id, f.content_type AS example_type, f.example_reason FROM {failures} f
     WHERE f.group_id = g.group_id ORDER BY f.created_at DESC, f.task_id DESC LIMIT 1) AS e ON true
 LEFT JOIN LATERAL (
     SELECT json_agg(json_build_array(hour, items) ORDER BY hour) AS by_hour FROM ({hours}) AS l) AS h ON true
-LEFT JOIN LATERAL (
-    SELECT count(*) AS planned, min(a.next_at) AS next_at FROM content_attempts a
-    WHERE a.next_at IS NOT NULL AND EXISTS (
-        SELECT FROM {failures} f WHERE (f.task_id, f.group_id) = (a.task_id, g.group_id))) AS p ON true
 ORDER BY g.items DESC, g.group_id DESC
 """

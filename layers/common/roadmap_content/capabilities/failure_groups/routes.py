@@ -69,7 +69,8 @@ def add_failure_list(api: Api) -> None:
             q=q,
             group_id=group_id,
         )
-        return api.for_caller(api.read(list_failures, chosen, state or (), cursor, limit))
+        capabilities = api.services.capabilities
+        return api.for_caller(api.read(list_failures, capabilities, chosen, state or (), cursor, limit))
 
     @app.get(
         "/api/v1/failure-hours",
@@ -94,7 +95,8 @@ def add_failure_group_routes(
     app = api.app
 
     def describe(connection: Connection, group_id: str) -> FailureGroupDetail:
-        return describe_group(connection, group_id, recoveries_of(connection, group_id))
+        recoveries = recoveries_of(connection, group_id)
+        return describe_group(connection, api.services.capabilities, group_id, recoveries)
 
     @app.get(
         "/api/v1/failures/<group_id>",

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, text
 
 from ...contracts.errors import MissingResourceError
-from ...contracts.states import RINGING_STATES, GroupState
+from ...contracts.states import GroupState
 from ...contracts.times import in_utc
 from ...state.failures.groups import Remains
 from ...state.services import Following, HealthPart, Services
+from .turns import needs_person
 
 if TYPE_CHECKING:  # each end of a run asks for a person, without the models of the API
     from .request import GroupStateRequest
@@ -45,17 +46,12 @@ FROM content_failure_groups s LEFT JOIN LATERAL (
     WHERE group_id = s.group_id ORDER BY change_id DESC LIMIT 1) c ON true
 """
 
-# Counts the groups with failures by state, and those of which every task is tried again without a request.
-# Few groups have any such task.
-COUNT = text(f"""
-WITH planned AS MATERIALIZED (
-    SELECT f.group_id, count(DISTINCT f.task_id) AS tasks
-    FROM content_attempts a JOIN content_task_failures f ON f.task_id = a.task_id
-    WHERE a.next_at IS NOT NULL GROUP BY f.group_id
-)
-SELECT g.state, count(*) AS groups, count(*) FILTER (WHERE p.tasks >= g.tasks) AS automatic
-FROM ({WITH_STATE} WHERE s.items > 0 LIMIT :limit) g LEFT JOIN planned p USING (group_id) GROUP BY g.state
-""")
+# Counts the groups with failures by state, and those in a ringing state with a task that needs a person.
+_COUNT = f"""
+SELECT g.state, count(*) AS groups,
+    count(*) FILTER (WHERE g.state IN ('new', 'regressed') AND {{needs_person}}) AS ringing
+FROM ({WITH_STATE} WHERE s.items > 0 LIMIT :limit) g GROUP BY g.state
+"""
 
 # Counts those of some groups that call a person.
 RINGING = text(f"""
@@ -99,15 +95,14 @@ def are_known(_services: Services, connection: Connection, remains: Remains) -> 
     return Following(is_known=not connection.scalar(RINGING, {"group_ids": group_ids}))
 
 
-def count_groups(connection: Connection) -> HealthPart:
+def count_groups(connection: Connection, waiting: str) -> HealthPart:
     """Count the groups with current failures by state, for `Health`. A group in a ringing state calls nobody
-    while all of its tasks are tried again without a request.
+    unless one of its tasks needs a person.
     """
-    groups, automatic = dict.fromkeys(GroupState, 0), 0
-    for row in connection.execute(COUNT, {"limit": MOST_COUNTED}):
-        groups[GroupState(row.state)] = row.groups
-        if row.state in RINGING_STATES:
-            automatic += row.automatic
-    ringing = sum(groups[state] for state in RINGING_STATES)
-    fields = {"failure_groups": groups, "failure_groups_automatic": automatic}
-    return HealthPart(fields, ("failure_groups", ringing - automatic))
+    statement = text(_COUNT.format(needs_person=needs_person(waiting)))
+    counted = connection.execute(statement, {"limit": MOST_COUNTED}).all()
+    groups = dict.fromkeys(GroupState, 0) | {GroupState(row.state): row.groups for row in counted}
+    ringing = sum(row.ringing for row in counted)
+    return HealthPart(
+        {"failure_groups": groups, "failure_groups_ringing": ringing}, ("failure_groups", ringing)
+    )

@@ -3,7 +3,7 @@
 from ...platform.runtime.deadline import Deadline
 from ...state.services import Capability, Job, Services
 from .advance import advance_all, advance_if_possible
-from .recovery import count_unfinished_recoveries, recovery_of
+from .recovery import WAITING, count_unfinished_recoveries, recovery_of
 
 
 def _advance_after(services: Services, actor: str, deadline: Deadline) -> None:
@@ -14,7 +14,7 @@ def _advance_after(services: Services, actor: str, deadline: Deadline) -> None:
 
 
 RECOVERIES = Capability(
-    sweep=(Job("recoveries", 30, advance_all),),
+    sweep=(Job("recoveries", 30, advance_all, WAITING),),
     after_run=_advance_after,
     health=count_unfinished_recoveries,
 )

@@ -56,6 +56,14 @@ WHERE ended_at IS NULL AND (state NOT IN ('paused', 'paused_by_breaker') OR EXIS
 ORDER BY advanced_at NULLS FIRST, recovery_id
 """)
 
+# Finds the tasks that wait for a recovery, and those with an attempt that a paused one may hold.
+WAITING = """
+SELECT r.task_id, r.recovery_id, r.attempt, c.state IN ('paused', 'paused_by_breaker') AS is_paused
+FROM content_recoveries c JOIN content_recovery_tasks r USING (recovery_id)
+WHERE c.ended_at IS NULL
+    AND (r.result = 'waiting' OR r.result = 'running' AND c.state IN ('paused', 'paused_by_breaker'))
+"""
+
 # Counts the recoveries that start tasks, and those that have paused by themselves. One that a person has
 # paused is in neither count; it has no `stop_reason`.
 COUNT_UNFINISHED = text("""
@@ -164,7 +172,7 @@ def _read(connection: Connection, statement: TextClause, parameters: Mapping[str
     return [Recovery(**row) for row in connection.execute(statement, parameters).mappings()]
 
 
-def count_unfinished_recoveries(connection: Connection) -> HealthPart:
+def count_unfinished_recoveries(connection: Connection, _waiting: str) -> HealthPart:
     """Count the recoveries that have not ended, for `Health`."""
     counts = connection.execute(COUNT_UNFINISHED).one()._asdict()
     return HealthPart(counts, ("recoveries_paused", counts["recoveries_paused"]))

@@ -43,7 +43,6 @@ class FailureGroup(Payload):
     remedy: NextAction
     remedy_text: str
     turn: Turn
-    planned: Annotated[Count, Field(description="The tasks for which the sweep starts the next attempt.")]
     state: GroupState
     state_by: str | None
     state_at: AwareDatetime | None

@@ -91,12 +91,10 @@ class Health(Payload):
     """Recoveries that have paused by themselves: they wait for a person."""
 
     failure_groups: Mapping[GroupState, Count] = {}
-    """The groups of current failures by state. New and regressed ones call a person, unless all of their
-    tasks are tried again by themselves.
-    """
+    """The groups of current failures by state."""
 
-    failure_groups_automatic: Count = 0
-    """Of the new and regressed groups, those that call nobody."""
+    failure_groups_ringing: Count = 0
+    """The new and regressed groups with a task that needs a person."""
 
     database: list[DatabaseFinding] = Field(
         default=[], description="What keeps this system from working in the product's database."

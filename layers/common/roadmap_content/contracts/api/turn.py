@@ -20,3 +20,6 @@ class Turn(Payload):
         ),
     ] = None
     why: str
+    recovery_id: Annotated[
+        str | None, Field(description="The recovery in which the task waits for its start.")
+    ] = None

@@ -21,12 +21,13 @@ from ...platform.runtime.metrics import Metric, emit
 from ...state.failures.current import replace_current_failures
 from ...state.failures.groups import Remains, group_failures
 from ...state.queue.queue import release
+from ...state.recovering import read_recoveries_of
 from ...state.services import Services
 from ...state.tasks.attempts import generated_by, has_execution, plan_next_attempt, record_attempt_outcome
 from ...state.tasks.next_actions import advice_for
 from ...state.tasks.outcome import COMPLETED, OUTCOMES, SUPERSEDED, Outcome, unknown_outcome
 from ...state.tasks.task import Task, read_task, record_task_outcome
-from ...state.tasks.turn import TaskFacts, turn_of, worst
+from ...state.tasks.turn import InRecovery, TaskFacts, turn_of, worst
 from .accounting import Account, account_for
 from .reporting import report_outcome
 
@@ -100,7 +101,10 @@ def end_attempt(
     if is_current:
         with undone_alone(connection, "failures_not_grouped"):
             consequences = _record_consequences(services, connection, task, outcome, account.failed)
-    turn = _turn_after(task, outcome, error, consequences)
+    recoveries = {}
+    if outcome.status != COMPLETED:
+        recoveries = read_recoveries_of(connection, services.capabilities, [task_id])
+    turn = _turn_after(task, outcome, error, consequences, recoveries.get(task_id))
     if changed:
         logger.info(
             "stale_outcome_discarded" if summary is None else "task_finalized",
@@ -177,7 +181,13 @@ def _record_outcome(
     return summary
 
 
-def _turn_after(task: Task, outcome: Outcome, error: StateError | None, consequences: "Consequences") -> Turn:
+def _turn_after(
+    task: Task,
+    outcome: Outcome,
+    error: StateError | None,
+    consequences: "Consequences",
+    recovery: InRecovery | None,
+) -> Turn:
     """The task's turn, as the API answers it for the rows that this end has written."""
     advices = [advice_for(failure.error_code, failure.stage) for failure in outcome.failures]
     fault = _fault_of(outcome)
@@ -193,6 +203,7 @@ def _turn_after(task: Task, outcome: Outcome, error: StateError | None, conseque
             next_at=consequences.next_at,
             is_missing=outcome.status != COMPLETED,
             advice=worst(advices),
+            recovery=recovery,
         )
     )
 

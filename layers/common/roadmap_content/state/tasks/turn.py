@@ -9,6 +9,19 @@ from ...contracts.states import UNFINISHED, QueueState, Who
 from .next_actions import Advice
 
 
+class InRecovery(NamedTuple):
+    """A task's place in a recovery that has not ended."""
+
+    recovery_id: str
+    attempt: int | None
+    """The attempt of the recovery; `None`: the task waits for one."""
+
+    is_paused: bool
+
+    def holds(self, attempt: int) -> bool:
+        return self.is_paused and self.attempt == attempt
+
+
 class TaskFacts(NamedTuple):
     """The facts that decide a task's turn: fields of `Task`, and the state of its items."""
 
@@ -32,6 +45,8 @@ class TaskFacts(NamedTuple):
     sign_at: datetime | None = None
     """The last sign of an attempt at work."""
 
+    recovery: InRecovery | None = None
+
 
 def turn_of(facts: TaskFacts) -> Turn:
     """The turn of a task."""
@@ -39,14 +54,19 @@ def turn_of(facts: TaskFacts) -> Turn:
         return Turn(who=Who.NOBODY, why="The data of its user was erased.")
     if facts.state not in (None, QueueState.ENDED):
         return _of_attempt(facts)
-    if facts.status in UNFINISHED:
+    recovery = facts.recovery
+    if recovery is not None and (not facts.is_missing or recovery.attempt is not None):
+        recovery = None  # it starts nothing more
+    if facts.status in UNFINISHED and (facts.attempt > 0 or facts.status == "processing" or not recovery):
         return _of_unfinished(facts)
-    if facts.status == "cancelled":
+    if facts.status == "cancelled" and recovery is None:
         return Turn(who=Who.NOBODY, why="It was cancelled. A retry starts it again.")
     if facts.is_missing and facts.next_at is not None:
         return Turn(who=Who.AUTOMATIC, at=facts.next_at, why="The sweep starts the next attempt.")
     if facts.attempt > 0 and facts.is_missing == (facts.status == "completed"):
         return Turn(who=Who.AUTOMATIC, why="The sweep corrects the task's record.")
+    if recovery is not None:
+        return _of_recovery(recovery)
     if facts.is_missing:
         needs = facts.advice is not None and facts.advice.needs_person
         return Turn(who=Who.PERSON, why=facts.advice.text if facts.advice and needs else "Retry it.")
@@ -57,11 +77,22 @@ def _of_attempt(facts: TaskFacts) -> Turn:
     """The turn of a task with an attempt that waits or works."""
     if facts.status == "cancelled" and facts.state is not QueueState.WAITING:
         return Turn(who=Who.RUNNING, at=facts.sign_at, why="It was cancelled. Its run is being stopped.")
+    waits = facts.state is QueueState.WAITING
+    if waits and facts.recovery is not None and facts.recovery.holds(facts.attempt):
+        return _of_recovery(facts.recovery)
     if facts.is_stopped:
         return Turn(who=Who.WAITING, why="An operator has stopped generation.")
-    if facts.state is QueueState.WAITING:
+    if waits:
         return Turn(who=Who.WAITING, why="Its attempt waits for a slot.")
     return Turn(who=Who.RUNNING, at=facts.sign_at, why="An attempt is at work.")
+
+
+def _of_recovery(recovery: InRecovery) -> Turn:
+    """The turn of a task that its recovery starts."""
+    if recovery.is_paused:
+        why = "Resume or cancel its recovery."
+        return Turn(who=Who.PERSON, why=why, recovery_id=recovery.recovery_id)
+    return Turn(who=Who.WAITING, why="It waits in a recovery.", recovery_id=recovery.recovery_id)
 
 
 def _of_unfinished(facts: TaskFacts) -> Turn:

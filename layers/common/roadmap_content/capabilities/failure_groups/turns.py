@@ -1,0 +1,82 @@
+"""The turn of a failure group: that of its task which decides."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from ...contracts.api.turn import Turn
+from ...contracts.states import GroupState, Who
+from ...state.recovering import recovery_of_task
+from ...state.tasks.next_actions import Advice
+from ...state.tasks.task import state_of
+from ...state.tasks.turn import InRecovery, TaskFacts, turn_of
+
+# The facts of `TaskFacts` about a task `t`, with its latest attempt `a`, its entry in the queue `q`, and its
+# recovery `w`.
+_FACTS = """json_build_object('status', t.status, 'attempt', t.attempt, 'queue_state', q.state,
+    'is_open', a.task_id IS NOT NULL AND a.ended_at IS NULL, 'next_at', a.next_at,
+    'is_erased', t.attempt = 0 AND t.execution_arn IS NOT NULL,
+    'is_stopped', (SELECT stopped_reason IS NOT NULL FROM content_capacity),
+    'recovery', CASE WHEN w.recovery_id IS NOT NULL
+        THEN json_build_array(w.recovery_id, w.attempt, w.is_paused) END)"""
+
+# Whether `turn_of` calls a person for the same task.
+_NEEDS_PERSON = """CASE
+    WHEN t.attempt = 0 AND t.execution_arn IS NOT NULL THEN false
+    WHEN a.ended_at IS NULL AND a.task_id IS NOT NULL AND NOT (t.status = 'cancelled' AND q.state = 'waiting')
+        THEN q.state = 'waiting' AND w.is_paused AND w.attempt = t.attempt
+    WHEN t.status IN ('processing', 'completed') OR t.status = 'pending' AND t.attempt > 0 THEN false
+    WHEN a.next_at IS NOT NULL THEN false
+    WHEN w.recovery_id IS NOT NULL AND w.attempt IS NULL THEN w.is_paused
+    ELSE t.status NOT IN ('cancelled', 'pending') END"""
+
+
+def _tasks(failures: str, waiting: str) -> str:
+    """The tasks of a group `g`. `failures`: a table or CTE; `waiting`: of `waiting_tasks`."""
+    return f"""
+FROM {failures} f JOIN roadmap_tasks t ON t.task_id = f.task_id
+LEFT JOIN content_attempts a ON (a.task_id, a.attempt) = (t.task_id, t.attempt)
+LEFT JOIN content_queue q ON (q.task_id, q.attempt) = (t.task_id, t.attempt)
+LEFT JOIN LATERAL ({recovery_of_task(waiting, "t.task_id")}) AS w ON true
+WHERE f.group_id = g.group_id"""
+
+
+def needs_person(waiting: str) -> str:
+    """Whether a task of a group `g` needs a person."""
+    return f"EXISTS (SELECT {_tasks('content_task_failures', waiting)} AND {_NEEDS_PERSON})"
+
+
+def deciding_task(failures: str, waiting: str) -> str:
+    """The facts about the task that decides the turn of a group `g`: one that needs a person; without one,
+    the one on which something acts first.
+    """
+    tasks = _tasks(failures, waiting)
+    return f"""coalesce((SELECT {_FACTS} {tasks} AND {_NEEDS_PERSON} LIMIT 1), (
+    SELECT {_FACTS} {tasks} ORDER BY coalesce(a.ended_at IS NULL AND a.task_id IS NOT NULL, false) DESC,
+        a.next_at, w.recovery_id IS NULL, t.status = 'cancelled' LIMIT 1))"""
+
+
+def turn_of_group(state: GroupState, task: Mapping[str, Any] | None, advice: Advice) -> Turn:
+    """The turn of a failure group. `task`: the facts of `deciding_task`; `None` without a failure."""
+    if task is None:
+        return Turn(who=Who.NOBODY, why="None of its items is missing.")
+    next_at = task["next_at"] and datetime.fromisoformat(task["next_at"])
+    facts = TaskFacts(
+        status=task["status"],
+        attempt=task["attempt"],
+        state=state_of(task["status"], task["attempt"], task["queue_state"], is_open=task["is_open"]),
+        next_at=next_at,
+        is_missing=task["status"] != "completed",
+        advice=advice,
+        is_erased=task["is_erased"],
+        is_stopped=task["is_stopped"],
+        recovery=task["recovery"] and InRecovery(*task["recovery"]),
+    )
+    turn = turn_of(facts)
+    if turn.who is not Who.PERSON:
+        return turn
+    if state is GroupState.IGNORED:
+        return Turn(who=Who.NOBODY, why="It is ignored.")
+    if turn.recovery_id is None and not advice.needs_person:
+        return Turn(who=Who.PERSON, why="Start a recovery, or ignore it.")
+    return turn

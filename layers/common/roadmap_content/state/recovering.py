@@ -1,0 +1,40 @@
+"""The recoveries of tasks, as the capability that starts them gives them: `Job.waiting`."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, text
+
+from .services import Capability, Job
+from .tasks.turn import InRecovery
+
+_NOTHING = (
+    "SELECT '' AS task_id, CAST(NULL AS text) AS recovery_id, 0 AS attempt, false AS is_paused WHERE false"
+)
+
+
+def waiting_tasks(capabilities: Sequence[Capability]) -> str:
+    """As SQL: the tasks that wait for capabilities, with the columns of `Job.waiting`."""
+    jobs = (part for capability in capabilities for part in capability.sweep if isinstance(part, Job))
+    return " UNION ALL ".join(job.waiting for job in jobs if job.waiting) or _NOTHING
+
+
+def recovery_of_task(waiting: str, task_id: str) -> str:
+    """A SELECT of the recovery that decides the turn of a task. `waiting`: of `waiting_tasks`; `task_id`: an
+    expression.
+    """
+    return (
+        f"SELECT recovery_id, attempt, is_paused FROM ({waiting}) AS o WHERE o.task_id = {task_id}"
+        " ORDER BY attempt IS NULL, is_paused, recovery_id LIMIT 1"
+    )
+
+
+def read_recoveries_of(
+    connection: Connection, capabilities: Sequence[Capability], task_ids: Sequence[str]
+) -> dict[str, InRecovery]:
+    """The recoveries of tasks, by the task's id."""
+    if not task_ids:
+        return {}
+    of_task = recovery_of_task(waiting_tasks(capabilities), "ids.task_id")
+    statement = f"SELECT * FROM unnest(CAST(:ids AS text[])) AS ids(task_id), LATERAL ({of_task}) AS w"
+    rows = connection.execute(text(statement), {"ids": list(task_ids)})
+    return {row.task_id: InRecovery(row.recovery_id, row.attempt, row.is_paused) for row in rows}

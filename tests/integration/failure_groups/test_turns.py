@@ -1,0 +1,84 @@
+"""The turn of a group, whose SQL finds the task that decides, is the turn that the list gives this task."""
+
+from itertools import product
+from typing import Any
+
+from sqlalchemy import text
+
+from roadmap_content.contracts.states import QueueState
+from tests.support.pipeline import Pipeline
+from tests.support.requests_to_api import OPERATOR, Ask
+
+STATUSES = ("pending", "processing", "completed", "partial_failure", "failed", "cancelled", "erased")
+ATTEMPTS = (None, *QueueState, "planned")
+"""The latest attempt: none, one in each state of the queue, and one after which another is planned."""
+
+RECOVERIES = (None, "running", "paused")
+
+TASK = text("""
+INSERT INTO roadmap_tasks (task_id, user_id, status, attempt, execution_arn, created_at, updated_at)
+VALUES (:id, 'u', :status, :attempt, :arn, now(), now())
+""")
+FAILURE = text("""
+WITH f AS (INSERT INTO content_task_failures SELECT :id, :id, 1, 'IdTaken', 'save', 'quiz', 'r', true, 1,
+    now(), now(), 'c', 'r', 'u', now())
+INSERT INTO content_failure_groups
+SELECT :id, 'IdTaken', 'save', 'r', true, 1, 1, '{"quiz": 1}', now(), now()
+""")
+ATTEMPT = text("""
+INSERT INTO content_attempts (task_id, attempt, actor, cause, step, ended_at, next_at)
+SELECT :id, 1, 'user:u', 'retry', CASE WHEN :ended THEN 'ended' ELSE 'working' END,
+    CASE WHEN :ended THEN now() END, CASE WHEN :planned THEN now() END
+""")
+QUEUED = text("""
+INSERT INTO content_queue (task_id, attempt, class, queue_key, state, tokens, grants, ended_at)
+SELECT :id, 1, 'bulk', 'u', :state, 1, 1, CASE WHEN :ended THEN now() END
+""")
+RECOVERY = text("""
+INSERT INTO content_recoveries (recovery_id, state, actor, reason, filter, rate_per_minute, concurrency,
+    canary) SELECT state, state, 'operator:op', 'r', '{}', 1, 1, 0 FROM unnest(CAST(:states AS text[])) state
+""")
+MEMBER = text("""
+INSERT INTO content_recovery_tasks (recovery_id, position, task_id, canary, result, attempt)
+VALUES (:recovery, 1, :id, false, CASE WHEN :started THEN 'running' ELSE 'waiting' END,
+    CASE WHEN :started THEN 1 END)
+""")
+
+
+def test_a_group_has_the_turn_of_its_task_for_every_combination_of_facts(
+    pipeline: Pipeline, ask: Ask
+) -> None:
+    with pipeline.engine.begin() as connection:
+        connection.execute(RECOVERY, {"states": ["running", "paused"]})
+        for number, (status, attempt, recovery, started) in enumerate(
+            product(STATUSES, ATTEMPTS, RECOVERIES, (False, True))
+        ):
+            task_id, ended = f"{number:04x}", attempt in ("ended", "planned")
+            erased = status == "erased"
+            if erased and attempt is not None:
+                continue  # its attempts are those of an earlier life
+            arn = "erasure:e" if erased else None if attempt is None else "arn"
+            task = {"id": task_id, "status": "failed" if erased else status, "arn": arn}
+            connection.execute(TASK, task | {"attempt": int(attempt is not None)})
+            connection.execute(FAILURE, {"id": task_id})
+            if attempt is not None:
+                facts = {"id": task_id, "ended": ended, "state": "ended" if ended else attempt}
+                connection.execute(ATTEMPT, facts | {"planned": attempt == "planned"})
+                connection.execute(QUEUED, facts)
+            if recovery is not None:
+                connection.execute(MEMBER, {"id": task_id, "recovery": recovery, "started": started})
+
+    def turns(path: str, key: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        query: dict[str, str] | None = {"limit": "200"}
+        while query is not None:
+            page = ask("GET", path, query, **OPERATOR).body
+            found |= {row[key]: row["turn"] for row in page["items"]}
+            query = page["next_cursor"] and query | {"cursor": page["next_cursor"]}
+        return {key: (turn["who"], turn["at"], turn["recovery_id"]) for key, turn in found.items()}
+
+    of_tasks, of_groups = turns("/tasks", "task_id"), turns("/failures", "group_id")
+    assert len(of_groups) > 250
+    assert {key: (turn, of_groups[key]) for key, turn in of_tasks.items() if turn != of_groups[key]} == {}
+    calling = sum(who == "person" for who, *_ in of_groups.values())
+    assert ask("GET", "/health", **OPERATOR).body["failure_groups_ringing"] == calling > 20
