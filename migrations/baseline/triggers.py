@@ -532,7 +532,22 @@ ITEMS = (("resources", "resource_recommendation_metadata", "id"), ("quiz", "quiz
 
 WATCHED = ("roadmap_metadata", "tutorial_metadata", *(table for _, table, _ in ITEMS), "concept_metadata")
 
-REMOVE = """
+# Removes our triggers, wherever their tables are now, and then the functions. Guarantees: it fails while an
+# object of the product uses a function. A trigger of a partition goes with that of the partitioned table.
+REMOVE = r"""
+DO $$
+DECLARE
+    ours record;
+BEGIN
+    FOR ours IN SELECT tgname, CAST(tgrelid AS regclass) AS place
+        FROM pg_trigger JOIN pg_proc p ON p.oid = tgfoid
+        WHERE tgname LIKE 'content\_%' AND tgparentid = 0
+            AND proname LIKE 'content\_%' AND pg_get_userbyid(proowner) = current_user
+    LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', ours.tgname, ours.place);
+    END LOOP;
+END $$;
+
 DROP FUNCTION IF EXISTS
     content_after_tutorial, content_archive_row, content_before_quiz, content_before_resources,
     content_before_task, content_before_tutorial, content_creators, content_forget_roadmap,
@@ -541,9 +556,7 @@ DROP FUNCTION IF EXISTS
     content_note_change, content_note_task, content_now, content_quiz_at, content_references,
     content_replace_item, content_rewrite, content_time_zone, content_trigger_failed,
     content_wait_for_savers
-CASCADE
 """
-"""Removes the triggers with their functions."""
 
 
 def create_triggers(connection: Connection) -> None:

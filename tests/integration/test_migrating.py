@@ -12,7 +12,6 @@ from migrations import (
     current_revision,
     latest_revision,
     migrate,
-    migrate_at_once,
 )
 from roadmap_command.product_migration import rehearse
 from roadmap_content.content.kind import ContentKind
@@ -22,6 +21,7 @@ from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.postgres.engine import Credentials, open_engine
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import SessionSource, Settings
+from roadmap_content.runs.installation.leave import LeaveRequest, leave_database
 from roadmap_content.runs.installation.migrate import (
     MigrateRequest,
     MigrationRefusedError,
@@ -200,17 +200,22 @@ def test_a_migration_is_refused_if_a_role_does_not_exist(
     create_roles(empty_database_url, f"{make_url(empty_database_url).database}_")
 
 
-def test_a_migration_overrides_the_time_limit_of_its_role(
-    roles: DatabaseRoles, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("module", ["migrate", "leave"])
+def test_a_migration_and_leaving_override_the_time_limit_of_their_role(
+    roles: DatabaseRoles, empty_database_url: str, monkeypatch: pytest.MonkeyPatch, module: str
 ) -> None:
     """As behind RDS Proxy, which refuses limits in the startup message."""
     execute(empty_database_url, f"ALTER ROLE {roles.names.migrator} SET statement_timeout = '1s'")
-    seen: list[str] = []
+    database, deadline = Database(roles.migrator, "role", roles), Deadline.after(603)
+    seen = set()
 
-    def note(connection: Connection) -> None:
-        seen.append(str(connection.scalar(text("SHOW statement_timeout"))))
-        migrate_at_once(connection)
+    def note(connection: Connection) -> str | None:
+        seen.add(connection.scalar(text("SHOW statement_timeout")))
+        return current_revision(connection)
 
-    monkeypatch.setattr("roadmap_content.runs.installation.migrate.migrate_at_once", note)
-    migrate_database(MigrateRequest(), Database(roles.migrator, "role", roles), Deadline.after(603))
-    assert seen in (["599s"], ["10min"])
+    monkeypatch.setattr(f"roadmap_content.runs.installation.{module}.current_revision", note)
+    if module == "migrate":
+        migrate_database(MigrateRequest(), database, deadline)
+    else:
+        leave_database(LeaveRequest(leave=True), database, deadline)
+    assert seen in ({"599s"}, {"10min"})

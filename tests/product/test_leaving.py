@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from roadmap_command.main import app
 from roadmap_command.target import Target
+from roadmap_content.platform.postgres.transactions import DataRefusedError
 from roadmap_content.runs.installation.leave import LeaveRequest, LeaveResult, StillOpenError, leave_database
 from tests.product.deployment import Deployment, deployment
 from tests.product.operations import OPERATIONS, perform
@@ -115,22 +116,53 @@ def test_the_statements_for_the_administrator_remove_the_roles(deployment: Deplo
     assert roles == []
 
 
-def test_it_is_refused_while_an_attempt_is_open_or_a_view_calls_a_function(deployment: Deployment) -> None:
+def test_it_is_refused_while_an_attempt_is_open(deployment: Deployment) -> None:
     fill(deployment.product)
     deployment.product.execute("DELETE FROM quiz_metadata")
     deployment.migrate()
     retry(deployment.services)
     with pytest.raises(StillOpenError, match="task t-1"):
         deployment.leave()
-    deployment.product.execute("UPDATE content_attempts SET ended_at = now(), step = 'ended'")
-    deployment.product.execute("UPDATE content_queue SET ended_at = now(), state = 'ended'")
-    deployment.product.execute("CREATE VIEW asked AS SELECT content_quiz_at('q', content_now()) AS questions")
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("CREATE VIEW asked AS SELECT content_quiz_at('q', content_now()) AS questions", "view asked"),
+        (
+            "CREATE FUNCTION asked() RETURNS timestamp BEGIN ATOMIC SELECT content_now(); END",
+            r"function asked\(\)",
+        ),
+        (
+            "CREATE TRIGGER asked AFTER INSERT ON quiz_metadata EXECUTE FUNCTION content_note_change()",
+            "trigger asked on table quiz_metadata",
+        ),
+        ("CREATE VIEW asked AS SELECT attempt FROM roadmap_tasks", "view asked"),
+    ],
+)
+def test_it_is_refused_while_an_object_of_the_product_uses_one_of_ours(
+    deployment: Deployment, statement: str, named: str
+) -> None:
+    deployment.migrate()
+    deployment.product.execute(statement)
     before = catalogue(deployment.product)
-    with pytest.raises(StillOpenError, match="view asked"):
-        deployment.leave()
+    with pytest.raises(DataRefusedError, match=f"{named} depends on"):
+        deployment.leave(dry_run=True)
     assert catalogue(deployment.product) == before
-    deployment.product.execute("DROP VIEW asked")
-    deployment.leave()
+
+
+def test_what_the_product_names_as_we_do_stays(deployment: Deployment) -> None:
+    for statement in (
+        "CREATE FUNCTION content_asked() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        "CREATE TRIGGER content_asked AFTER INSERT ON quiz_metadata EXECUTE FUNCTION content_asked()",
+        "CREATE FUNCTION content_answered() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE VIEW asked AS SELECT content_answered()",
+    ):
+        deployment.product.execute(statement)
+    before = catalogue(deployment.product)
+    deployment.migrate()
+    deployment.leave(forget=True)
+    assert catalogue(deployment.product) >= before
 
 
 def test_it_works_after_the_product_has_removed_or_moved_objects_of_ours(deployment: Deployment) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 TOO_MANY_CONNECTIONS = "53300"
 INSUFFICIENT_PRIVILEGE = "42501"
+DEPENDENT_OBJECTS = "2BP01"
 _SERVER_STATES = "^(08|28|40|53|55|57|58|25006$|25P03$)"
 """Classes 08 connection, 40 rollback (deadlock, serialization), 53 resources (connections, memory, disk), 55
 object not in the required state (lock timeout), 57 operator intervention (shutdown, statement timeout), 58
@@ -35,6 +36,7 @@ _MEANINGS: Mapping[str, str] = {
     "23": "a constraint does not accept the row",
     "25006": "the database is read-only",
     "28": "the database does not accept the credentials",
+    DEPENDENT_OBJECTS: "other objects use what is to be removed",
     "40P01": "a deadlock with another transaction",
     "40": "a conflict with another transaction",
     INSUFFICIENT_PRIVILEGE: "the role has no right to the table or to a row, or does not see every row",

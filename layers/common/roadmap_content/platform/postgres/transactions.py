@@ -24,7 +24,15 @@ from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from .driver import wait_at_most
 from .findings import record_denial, record_refusal
-from .sqlstate import INSUFFICIENT_PRIVILEGE, TOO_MANY_CONNECTIONS, Denial, denial, explain, is_transient
+from .sqlstate import (
+    DEPENDENT_OBJECTS,
+    INSUFFICIENT_PRIVILEGE,
+    TOO_MANY_CONNECTIONS,
+    Denial,
+    denial,
+    explain,
+    is_transient,
+)
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -184,12 +192,14 @@ def sqlstate_and_reason(error: DBAPIError | OSError | NoFreeConnection) -> tuple
         return "", f"no connection: {type(original).__name__}"
     if denied := _denial(error):
         return sqlstate, f"{sqlstate}: {denied.reason}"
+    if sqlstate == DEPENDENT_OBJECTS:  # the detail has names of objects only
+        return sqlstate, f"{explain(sqlstate)}: {fields.get('D')}"
     return sqlstate, explain(sqlstate, fields.get("n"), fields.get("t"), fields.get("c"))
 
 
 def _fields(error: DBAPIError | OSError) -> tuple[BaseException | None, Mapping[str, str]]:
-    """The driver's error, and the server's fields by their codes in the protocol (C: SQLSTATE, M: message, W:
-    context, n, t, c: constraint, table, column); no fields if the server did not report it.
+    """The driver's error, and the server's fields by their codes in the protocol (C: SQLSTATE, M: message, D:
+    detail, W: context, n, t, c: constraint, table, column); no fields if the server did not report it.
     """
     original = error.orig if isinstance(error, DBAPIError) else error
     fields = original.args[0] if original is not None and original.args else None

@@ -14,11 +14,11 @@ from migrations.baseline.tables import KEPT
 from ...content.product import PRODUCT
 from ...contracts.errors import PermanentError
 from ...contracts.payloads import Payload
-from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.settings import Settings
 from ...state.services import Services
+from .migrate import transact_at_length
 
 MOST_NAMED = 20
 """Maximum tasks in a refusal."""
@@ -41,15 +41,6 @@ SELECT 'task ' || task_id FROM content_attempts WHERE ended_at IS NULL
 UNION SELECT 'task ' || task_id FROM content_queue WHERE state <> 'ended'
 UNION SELECT 'erasure ' || erasure_id FROM content_erasures WHERE user_id IS NOT NULL
 ORDER BY 1 LIMIT {MOST_NAMED}
-""")
-
-# Names the objects, such as views, that call a function of ours: PostgreSQL removes them with the function.
-CALLERS = text(r"""
-SELECT DISTINCT pg_describe_object(d.classid, d.objid, 0) FROM pg_proc p JOIN pg_depend d
-    ON d.refclassid = CAST('pg_proc' AS regclass) AND d.refobjid = p.oid
-WHERE p.proname LIKE 'content\_%'
-    AND d.classid NOT IN (CAST('pg_trigger' AS regclass), CAST('pg_proc' AS regclass))
-ORDER BY 1
 """)
 
 # Names everything that has a name of ours, in any schema, and every right of our roles on a table. Not a
@@ -101,9 +92,7 @@ ORDER BY place, statement
 
 
 class StillOpenError(PermanentError, code="StillOpen"):
-    """Work of this system is not over, the product uses a function of it, or a newer release is installed.
-    Nothing was changed.
-    """
+    """Work of this system is not over, or a newer release is installed. Nothing was changed."""
 
 
 class LeaveRequest(Payload):
@@ -130,15 +119,11 @@ def leave_database(request: LeaveRequest, services: Services, deadline: Deadline
     """Remove everything in one transaction. Can be repeated.
 
     Raises:
-        StillOpenError: an attempt or an erasure is not over; an object of the product uses a
-            function; or a newer release has migrated the database.
-        DataRefusedError, DatabaseUnavailableError: nothing was changed.
+        StillOpenError: an attempt or an erasure is not over, or a newer release has migrated the database.
+        DataRefusedError, DatabaseUnavailableError: nothing was changed, for instance because an object of the
+            product uses one of ours.
     """
-    engine = services.open_engine(statement_timeout=max(1, int(deadline.remaining - RESERVE)))
-    try:
-        result = transact(engine, _leave, deadline, request, services.settings)
-    finally:
-        engine.dispose()
+    result = transact_at_length(services, deadline, _leave, request, services.settings)
     logger.warning("database_left", **result.model_dump())
     return result
 
@@ -174,8 +159,7 @@ def _leave(connection: Connection, request: LeaveRequest, settings: Settings) ->
 
 def _require_nothing_open(connection: Connection) -> None:
     """Lock the tables against the product's writes and our claims, in the order of an adoption, and require
-    that nothing is open and that no object of the product calls a function of ours.
-    Raises StillOpenError.
+    that nothing is open. Raises StillOpenError.
     """
     connection.execute(LOCK_TIMEOUT)
     tables = connection.scalars(LOCKED, {"product": list(PRODUCT)}).all()
@@ -185,8 +169,6 @@ def _require_nothing_open(connection: Connection) -> None:
             f"not over: {', '.join(unfinished)}; stop generation (`roadmap capacity --stop`), then cancel "
             "these or wait for their end"
         )
-    if callers := connection.scalars(CALLERS).all():
-        raise StillOpenError(f"these use functions of this system; drop them first: {', '.join(callers)}")
 
 
 def _reason(name: str) -> str:

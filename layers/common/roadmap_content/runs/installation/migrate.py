@@ -9,7 +9,7 @@ import hashlib
 import json
 import urllib.request
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from pydantic import Field
 from sqlalchemy import Connection, text
@@ -37,6 +37,9 @@ from ...state.services import Services
 from ...state.tasks.time_zone import contradicts, describe_offset, time_ahead
 from ...state.visibility import ROWS_HIDDEN, find_hidden
 from .rehearsal import NotRehearsedError, rehearse
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 _SEND_SECONDS = 10.0
 _LONGEST_REASON = 1_000
@@ -74,21 +77,41 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
         RehearsalFailedError: this release does not save valid content; nothing was changed.
         DataRefusedError, DatabaseUnavailableError: nothing was changed.
     """
-    # The role's statement timeout is the one for Save, too short for a migration.
-    seconds = max(1, int(deadline.remaining - RESERVE))
-    # The socket timeout must not be shorter than the statement timeout.
-    engine = services.open_engine(statement_timeout=seconds)
     try:
         if request.trial is None:
-            result = transact(engine, _migrate, deadline, services.settings, seconds, request.dry_run)
+            result = transact_at_length(services, deadline, _migrate, services.settings, request.dry_run)
         else:
-            result = transact(engine, _insert_trial, deadline, request.trial)
+            result = transact_at_length(services, deadline, _insert_trial, request.trial)
     except (MigrationRunningError, UnknownTimeZoneError, RolesIncompleteError) as error:
         raise MigrationRefusedError(str(error)) from error
-    finally:
-        engine.dispose()
     logger.info("database_migrated", **result.model_dump())
     return result
+
+
+def transact_at_length(
+    services: Services,
+    deadline: Deadline,
+    work: Callable[Concatenate[Connection, P], T],
+    *arguments: P.args,
+    **named: P.kwargs,
+) -> T:
+    """As `transact`, with a connection of its own whose statements may take all the time that is left: the
+    limits of other sessions, and those that a role or a database may have, are too short for a migration.
+    """
+    seconds = max(1, int(deadline.remaining - RESERVE))
+
+    def work_at_length(connection: Connection) -> T:
+        # SET LOCAL also works behind RDS Proxy, which refuses session options at connect time.
+        connection.execute(text(f"SET LOCAL statement_timeout = '{seconds}s'"))
+        connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{seconds}s'"))
+        return work(connection, *arguments, **named)
+
+    # The engine's socket timeout must not be shorter than the statement timeout.
+    engine = services.open_engine(statement_timeout=seconds)
+    try:
+        return transact(engine, work_at_length, deadline)
+    finally:
+        engine.dispose()
 
 
 def _insert_trial(connection: Connection, trial: str) -> MigrateResult:
@@ -98,13 +121,10 @@ def _insert_trial(connection: Connection, trial: str) -> MigrateResult:
     return MigrateResult(before=revision, after=revision, dry_run=False)
 
 
-def _migrate(connection: Connection, settings: Settings, seconds: int, dry_run: bool) -> MigrateResult:
+def _migrate(connection: Connection, settings: Settings, dry_run: bool) -> MigrateResult:
     """Migrate, restore objects of ours that the product has removed, grant the rights, and rehearse
     as the roles that have them now.
     """
-    # SET LOCAL also works behind RDS Proxy, which refuses session options at connect time.
-    connection.execute(text(f"SET LOCAL statement_timeout = '{seconds}s'"))
-    connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{seconds}s'"))
     before = current_revision(connection)
     writer, reader = settings.writer_role, settings.reader_role
     hidden = [one for one in find_hidden(connection, writer, reader) if one.kind == ROWS_HIDDEN]
