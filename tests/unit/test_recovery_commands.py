@@ -64,9 +64,8 @@ def test_an_undo_is_repeated_until_it_is_complete_and_lists_what_was_left_alone(
 ) -> None:
     counts = {"recovery_id": "rec-1", "restored": 5, "not_replaced": 0, "left_alone": 1}
     left = {"concept_id": "c-1", "content_type": "quiz", "reason": "ChangedSince"}
-    before = {"tasks_left": 1, "restored": 2, "not_replaced": 0, "left_alone": 0}
     answers = [
-        example("RecoveryAnswer", undone=before),
+        counts | {"complete": False, "tasks_left": 1, "restored": 2},
         counts | {"complete": False, "tasks_left": 1},
         counts | {"complete": True, "tasks_left": 0},
         {
@@ -89,15 +88,15 @@ def test_an_undo_is_repeated_until_it_is_complete_and_lists_what_was_left_alone(
     assert (document["complete"], document["restored"]) == (True, 5)
     assert document["items"] == [{"task_id": "t-1"} | left]
     undo = ("POST", "/recoveries/rec-1/undo")
-    first, last = ("GET", "/recoveries/rec-1"), ("GET", "/recoveries/rec-1/tasks")
-    assert [each[:2] for each in api.sent] == [first, undo, undo, last]
+    assert [each[:2] for each in api.sent] == [undo, undo, undo, ("GET", "/recoveries/rec-1/tasks")]
+    assert [each.query for each in api.sent] == [{"dry_run": "true"}, {}, {}, {"limit": "200"}]
     said = roadmap(Api(*answers), "undo", "--recovery", "rec-1", "--yes").stdout
     assert said.startswith("rec-1: 5 items restored (2 of them by an earlier undo), 0 had not")
 
 
 @pytest.mark.parametrize("options", [(), ("--json",), ("--dry-run",)])
 def test_an_undo_is_previewed_and_confirmed(roadmap: Roadmap, options: tuple[str, ...]) -> None:
-    api = Api(example("RecoveryAnswer", state="completed", counts={"total": 7}, undone=None))
+    api = Api(example("UndoAnswer", tasks_left=7, complete=False))
     if options == ("--dry-run",):
         assert (
             "replaced in 7 tasks is restored" in roadmap(api, "undo", "--recovery", "rec-1", *options).stdout
@@ -105,7 +104,19 @@ def test_an_undo_is_previewed_and_confirmed(roadmap: Roadmap, options: tuple[str
     else:
         with pytest.raises(RefusedError, match="nothing was restored"):
             roadmap(api, "undo", "--recovery", "rec-1", *options)
-    assert [each.method for each in api.sent] == ["GET"]
+    assert [each.query for each in api.sent] == [{"dry_run": "true"}]
+
+
+@pytest.mark.parametrize("options", [(), ("--yes",), ("--dry-run",)])
+def test_an_undo_that_the_api_refuses_is_refused_before_its_preview(
+    roadmap: Roadmap, options: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Regression: "what it replaced in 7 tasks is restored", and "The rest continues", of a `heal`."""
+    refusal = "recovery rec-1 has replaced no saved items"
+    api = Api({"error": "RecoveryState", "message": refusal}, status=409)
+    with pytest.raises(ApiRefusedError, match=refusal):
+        roadmap(api, "undo", "--recovery", "rec-1", *options)
+    assert "rest" not in "".join(capsys.readouterr())
 
 
 def test_a_regeneration_sends_its_conditions(roadmap: Roadmap) -> None:

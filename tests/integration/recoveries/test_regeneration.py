@@ -73,6 +73,8 @@ def test_what_a_model_wrote_is_replaced_and_an_undo_brings_it_back(
     before = contents(pipeline)
     recovery_id = regenerate(send, {"model_id": "old"}, concurrency=1)
     assert contents(pipeline) == before  # the old content is current until its successor is saved
+    preview = "POST", f"/{recovery_id}/undo", None, {"dry_run": "true"}
+    assert send(*preview).status == 409, "it has not ended"
     finish(pipeline, recovery_id)
     after = contents(pipeline)
     assert all(after[item] != before[item] for item in before)
@@ -80,6 +82,7 @@ def test_what_a_model_wrote_is_replaced_and_an_undo_brings_it_back(
     assert (recovery["state"], recovery["counts"]["recovered"]) == ("completed", 2)
     assert recovery["filter"] == {"regenerate": {"model_id": "old"}}
     assert recovery["undone"] is None
+    assert (send(*preview).body["tasks_left"], contents(pipeline)) == (2, after)
 
     answer = undo(send, recovery_id)
 

@@ -25,6 +25,7 @@ from roadmap_command.interface import (
     confirmed,
     continues_without_us,
     errors,
+    if_interrupted,
     output,
     print_answer,
     print_json,
@@ -170,14 +171,10 @@ def undo(
     Items that were changed since are left alone, and listed.
     """
     client = Target.named(stack).client()
-    recovery = client.recovery(recovery_id)
-    before = recovery.undone
-    preview = (
-        f"{recovery_id} ({word_of_recovery(recovery.state)}, {recovery.reason}): what it replaced in "
-        f"{counted(before.tasks_left if before else recovery.counts['total'], 'task')} is restored"
-    )
+    before = client.undo_recovery(recovery_id, dry_run=True)
+    preview = f"{recovery_id}: what it replaced in {counted(before.tasks_left, 'task')} is restored"
     if dry_run:
-        print_answer(recovery, preview, as_json=as_json)
+        print_answer(before, preview, as_json=as_json)
         return
     if not yes:
         errors.print(preview)
@@ -189,7 +186,8 @@ def undo(
             f"{counted(answer.restored, 'item')} restored, {counted(answer.tasks_left, 'task')} left"
         )
 
-    with continues_without_us("What is restored stays restored. The rest", f"undo --recovery {recovery_id}"):
+    hint = f"What is restored stays restored. For the rest: {command_name()} undo --recovery {recovery_id}"
+    with if_interrupted(hint):
         answer = client.undo_recovery(recovery_id, reason=reason or None, progress=progress)
     left_alone = [
         {"task_id": task.task_id, **item.model_dump(mode="json")}
@@ -201,7 +199,7 @@ def undo(
         print_json(answer.model_dump(mode="json") | {"items": left_alone})
     else:
         output().print(
-            f"{recovery_id}: {_restored(answer.restored, before.restored if before else 0)}, "
+            f"{recovery_id}: {_restored(answer.restored, before.restored)}, "
             f"{answer.not_replaced} had not been replaced, {answer.left_alone} left alone"
         )
         if left_alone:

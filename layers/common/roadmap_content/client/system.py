@@ -199,9 +199,11 @@ class SystemRequests:
         recovery_id: str,
         *,
         reason: str | None = None,
+        dry_run: bool = False,
         progress: Callable[[UndoAnswer], object] = lambda _: None,
     ) -> UndoAnswer:
         """Restore the contents of before a recovery regenerated them; see `recovery_tasks` for each task.
+        With `dry_run`, count the tasks that are left.
 
         Each request has a time limit, and the next one continues. `progress` is called between them.
 
@@ -210,6 +212,8 @@ class SystemRequests:
             ApiUnavailableError: the same request continues later.
         """
         path = path_of("recoveries", recovery_id, "undo")
+        if dry_run:
+            return self._api.call("POST", path, UndoAnswer, dry_run=True)
         while not (answer := self._api.call("POST", path, UndoAnswer, reason=reason)).complete:
             progress(answer)
         return answer

@@ -26,6 +26,7 @@ from .recovery import read_recovery
 from .request import RecoveryRequest
 from .undo import undo_recovery
 
+DryRun = Annotated[bool, Query(description="Count the tasks that are left. Nothing is restored.")]
 RecoveryId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The recovery.")]
 
 
@@ -144,14 +145,15 @@ def add_recovery_routes(api: Api) -> None:
         summary="Undo a regeneration",
         responses=answered(UndoAnswer, "What was restored so far", 404, 409, 422, 503),
     )
-    def post_undo(recovery_id: RecoveryId, reason: Reason = None) -> UndoAnswer:
+    def post_undo(recovery_id: RecoveryId, reason: Reason = None, dry_run: DryRun = False) -> UndoAnswer:
         """Restore the revision that each item had before an ended recovery regenerated it.
 
         An item that was changed since is left alone; the recovery's tasks list it. Repeat the request until
         `complete`: each one continues.
         """
         api.caller.require_operator()
-        return undo_recovery(api.services, recovery_id, api.caller.actor, api.deadline, reason)
+        actor = api.caller.actor
+        return undo_recovery(api.services, recovery_id, actor, api.deadline, reason, dry_run=dry_run)
 
     def _change(
         change: Callable[[Services, str, Deadline], None], recovery_id: str, reason: str | None

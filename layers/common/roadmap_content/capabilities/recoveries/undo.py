@@ -28,9 +28,16 @@ UNDO_SECONDS = 5.0
 
 
 def undo_recovery(
-    services: Services, recovery_id: str, actor: str, deadline: Deadline, why: str | None = None
+    services: Services,
+    recovery_id: str,
+    actor: str,
+    deadline: Deadline,
+    why: str | None = None,
+    *,
+    dry_run: bool = False,
 ) -> UndoAnswer:
     """Restore the revision that each item had before a regeneration, item by item; `why` is in its origin.
+    With `dry_run`, only count what an undo has done so far, and the tasks that are left.
 
     An item that was changed since is left alone, and listed. The undo may be interrupted anywhere, and
     repeated: an item that is restored already is only counted, one that was left alone is looked at again.
@@ -50,12 +57,14 @@ def undo_recovery(
         return read_tasks_to_undo(connection, recovery_id)
 
     reason = f"undo of {recovery_id}" + (f": {why}" if why else "")
-    for row in transact(services.engine, begin, deadline):
+    rows = transact(services.engine, begin, deadline)
+    for row in [] if dry_run else rows:
         undo = _TaskUndo(services, recovery_id, row.task_id, row.attempt, actor, reason, deadline)
         if not undo.process(decode_revisions(row.items)):
             break
     counts = transact(services.engine, count_undone, deadline, recovery_id)
-    logger.info("recovery_undone", recovery_id=recovery_id, actor=actor, **counts)
+    if not dry_run:
+        logger.info("recovery_undone", recovery_id=recovery_id, actor=actor, **counts)
     return UndoAnswer(recovery_id=recovery_id, complete=not counts["tasks_left"], **counts)
 
 
