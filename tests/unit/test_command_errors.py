@@ -164,14 +164,29 @@ def test_a_damaged_record_of_the_stack_is_named_and_does_not_prevent_down(
     assert not file.exists()
 
 
+@pytest.mark.parametrize("command", [("token", ""), ("mcp", "--user", " ")], ids="-".join)
+def test_a_token_needs_a_user(command: tuple[str, ...]) -> None:
+    """Regression: `mcp --user ''` was accepted."""
+    with pytest.raises(RefusedError, match="needs a user"):
+        CliRunner().invoke(app, command, catch_exceptions=False)
+
+
+@pytest.mark.parametrize(("free", "is_created", "needs"), [(20, True, 100), (300, False, 500)])
 def test_a_full_disk_is_named_before_anything_is_built(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    free: int,
+    is_created: bool,
+    needs: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=20 << 20))
+    """Regression: a stack whose packages were there needed the space for them again."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free << 20))
+    monkeypatch.setattr("local_stack.stack.is_created", lambda _: is_created)
     with pytest.raises(SystemExit) as exit_, errors_in_one_line():
         LocalStack.up(tmp_path)
     assert exit_.value.code == 3
-    assert f"20 MB are free in {tmp_path}" in capsys.readouterr().err
+    assert f"{free} MB are free in {tmp_path}; a stack needs {needs}\n" in capsys.readouterr().err
 
 
 def test_a_parameter_that_the_template_lacks_is_refused_before_anything_is_built(

@@ -158,7 +158,9 @@ def test_the_document_connects_a_product(
 
     quiz, bundle = blocks("json")
     item = ("t-int", "u-int", "c-1", "quiz")
-    client.stage("r-int", "c-1", "quiz", json.loads(quiz), replaces=client.content(*item).content["quiz_id"])
+    saved = client.item(*item).saved
+    assert saved is not None
+    client.stage("r-int", "c-1", "quiz", json.loads(quiz), replaces=saved.id)
     client.retry("t-int", "u-int", concept_id="c-1", content_type="quiz", regenerate=True)
     assert list(client.changes("t-int", "u-int"))
     assert client.content(*item).content["questions"] == json.loads(quiz)["questions"]

@@ -26,15 +26,27 @@ def environment_python(name: Environment, base: Path | None = None) -> Path:
 
     It is created with `base`, or with the current Python.
     """
-    lock = REPOSITORY / "requirements" / f"{name}.txt"
 
     def create(directory: Path) -> None:
         # Without its own pip: the current environment's pip installs the packages.
         build(base or sys.executable, "-m", "venv", "--without-pip", directory)
         pip = (sys.executable, "-m", "pip", "--python", directory / "bin/python")
         install = INSTALL if name in _COMPILED else (*INSTALL, "--no-compile")
-        build(*pip, *install, "--requirement", lock)
+        build(*pip, *install, "--requirement", _lock(name))
         build(*pip, "check", "--quiet")
 
+    return build_once(_directory(name, base), create) / "bin/python"
+
+
+def is_created(name: Environment) -> bool:
+    return _directory(name).exists()
+
+
+def _directory(name: Environment, base: Path | None = None) -> Path:
+    lock = _lock(name)
     made_from = fingerprint(lock) if base is None else fingerprint(lock, str(base))
-    return build_once(LOCAL / "environments" / f"{name}-{made_from}", create) / "bin/python"
+    return LOCAL / "environments" / f"{name}-{made_from}"
+
+
+def _lock(name: Environment) -> Path:
+    return REPOSITORY / "requirements" / f"{name}.txt"

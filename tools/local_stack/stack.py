@@ -25,7 +25,7 @@ from .builds import LAST_STACK, LOCAL, REPOSITORY
 from .cloud import Cloud
 from .database_roles import DatabaseRoles, create_roles
 from .deploy import PythonRuntime, create_own_generator, create_stack, package, upload_template
-from .environments import environment_python
+from .environments import environment_python, is_created
 from .errors import LocalServiceError, NoStackError, RefusedError, StackEndedError
 from .failing_model import parse
 from .given_database import (
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 
 _NAME = "roadmap"
 _ARTIFACTS = "artifacts"
-_SPACE = 500 << 20
-"""Bytes of the packages, the layers and a small database."""
+_PACKAGES, _DATABASE = 400 << 20, 100 << 20
+"""Bytes of the environments with their packages, and of the layers and a small database."""
 
 _CONTENT_BUCKET = f"{_NAME}-contentbucket-"
 
@@ -114,10 +114,12 @@ class LocalStack:
             ServerError, CloudError, StackFailedError: a part did not start; the others are stopped again.
         """
         directory = directory.resolve()
+        has_packages = is_created("runtime") and is_created("cloud")
+        needed = _DATABASE if has_packages else _DATABASE + _PACKAGES
         for place in (directory, LOCAL):
             place.mkdir(parents=True, exist_ok=True)
-            if (free := shutil.disk_usage(place).free) < _SPACE:
-                raise LocalServiceError(f"{free >> 20} MB are free in {place}; a stack needs {_SPACE >> 20}")
+            if (free := shutil.disk_usage(place).free) < needed:
+                raise LocalServiceError(f"{free >> 20} MB are free in {place}; a stack needs {needed >> 20}")
         with FileLock(directory / "stack.lock"):
             if _is_running(directory):
                 raise StackRunningError(

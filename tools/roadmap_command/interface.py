@@ -1,6 +1,7 @@
 """Shared parts of all commands: options, exit codes and output."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -56,17 +57,28 @@ errors = Terminal(stderr=True)
 """The console for progress, hints and errors, because stdout is for results."""
 
 
+_STACK = "ROADMAP_STACK"
+"""The variable that names a stack on AWS."""
+
+
 def _named(stack: str | None) -> str | None:
     if stack is not None and not stack.strip():
         raise typer.BadParameter("it has no name: without --stack, the local stack is used")
     return stack
 
 
+def named_user(user: str | None) -> str | None:
+    """The user of a token. Raises RefusedError: the id is empty."""
+    if user is not None and not user.strip():
+        raise RefusedError("a token needs a user, whose id is not empty")
+    return user
+
+
 Stack = Annotated[
     str | None,
     typer.Option(
         "--stack",
-        envvar="ROADMAP_STACK",
+        envvar=_STACK,
         callback=_named,
         help="A stack on AWS. Default: the local stack.",
     ),
@@ -260,7 +272,9 @@ def errors_in_one_line() -> Iterator[None]:
         refused_hint = f"; list them with: {command_name()} {command}" if command else ""
         _fail(error.error, message, ExitCode.REFUSED, _UNAUTHORIZED if error.status == 401 else refused_hint)
     except DatabaseHangsError as error:
-        first = f"First look at: aws rds describe-db-clusters; see {UNREACHABLE}"
+        is_on_aws = os.environ.get(_STACK) or any(each.partition("=")[0] == "--stack" for each in sys.argv)
+        place = "aws rds describe-db-clusters" if is_on_aws else "the database's log"
+        first = f"First look at: {place}; see {UNREACHABLE}"
         sentence = str(error).removeprefix(f"503 {error.code}: ")
         _fail(error.code, f"{sentence} {first}", ExitCode.EXTERNAL_FAILURE)
     except ApiUnavailableError as error:

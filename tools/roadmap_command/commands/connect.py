@@ -12,7 +12,7 @@ import typer
 from local_stack.builds import REPOSITORY
 from local_stack.errors import RefusedError
 from local_stack.template_file import of_type, read_template
-from roadmap_command.interface import Stack, errors, print_json
+from roadmap_command.interface import Stack, errors, named_user, print_json
 from roadmap_command.local import local_stack
 from roadmap_command.target import ALIAS, Target
 from roadmap_content.client.client import API_URL, BUCKET, STATE_MACHINE_ARN
@@ -26,7 +26,9 @@ group = typer.Typer()
 
 @group.command()
 def token(
-    user: Annotated[str, typer.Argument(metavar="USER", help="The user (subject) of the token.")],
+    user: Annotated[
+        str, typer.Argument(metavar="USER", callback=named_user, help="The user (subject) of the token.")
+    ],
     scope: Annotated[
         str,
         typer.Option(
@@ -35,8 +37,6 @@ def token(
     ] = "",
 ) -> None:
     """Print a token for the local stack's API, valid for an hour."""
-    if not user:
-        raise RefusedError("a token needs a user, whose id is not empty")
     sys.stdout.write(local_stack().attach().token(user, scope) + "\n")
 
 
@@ -47,7 +47,8 @@ def mcp(
         typer.Option("--allow-writes", help="Also offer retry, recovery and cancel, each after its preview."),
     ] = False,
     user: Annotated[
-        str | None, typer.Option("--user", help="Act as this user, with their own tasks only.")
+        str | None,
+        typer.Option("--user", callback=named_user, help="Act as this user, with their own tasks only."),
     ] = None,
     stack: Stack = None,
 ) -> None:
