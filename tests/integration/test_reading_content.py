@@ -124,6 +124,16 @@ def test_the_sizes_of_revisions_take_no_request_each(
     assert all(revision["size"] for revision in revisions)
 
 
+def test_only_an_item_of_the_roadmap_may_have_no_revisions(pipeline: Pipeline, ask: Ask) -> None:
+    """Regression: a mistyped concept had an empty list, as one that has not been saved yet."""
+    path = "/tasks/t-1/items/tutorial/revisions"
+    replies = [ask("GET", path, {"concept_id": each}) for each in (FIRST, "nosuch")]
+    assert [(reply.status, reply.body.get("error")) for reply in replies] == [
+        (200, None),
+        (404, "ItemNotFound"),
+    ]
+
+
 def test_a_row_that_names_another_roadmap_s_text_gives_no_access_to_it(pipeline: Pipeline, ask: Ask) -> None:
     pipeline.run()
     pipeline.bucket.put("r-2/concepts/c/v1.md", b"somebody else's")

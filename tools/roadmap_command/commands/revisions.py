@@ -6,7 +6,7 @@ import typer
 from rich.table import Column, Table
 
 from roadmap_command.commands.history import ITEM_FORM, origin_text, parse_item
-from roadmap_command.interface import Json, Reason, Stack, TaskId, print_answer
+from roadmap_command.interface import Json, Reason, Stack, TaskId, errors, print_answer
 from roadmap_command.target import Target
 from roadmap_command.views import time_text
 from roadmap_content.contracts.api.items import Revision
@@ -49,6 +49,8 @@ def revisions(task_id: TaskId, item: ItemName, stack: Stack = None, as_json: Jso
             "current" if row.current else _replaced(row),
             origin_text(row.origin),
         )
+    if not found:
+        errors.print(f"No content of {item} has been saved.")
     print_answer({"items": found}, table, as_json=as_json)
 
 

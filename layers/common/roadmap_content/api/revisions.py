@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from ..content.registry import CONTENT_KINDS
 from ..content.revision_records import origin_of, read_text, revision_content, revisions_of, text_sizes
+from ..content.roadmaps.metadata import load_framework
 from ..content.rows import count_origins, current_row, saved_content
 from ..contracts.api.items import (
     LINK_SECONDS,
@@ -126,16 +127,20 @@ def read_origin_counts(connection: Connection) -> OriginCounts:
 def list_revisions(
     services: Services, task_id: str, user_id: str | None, item: Item, deadline: Deadline
 ) -> Revisions:
-    """List the newest 100 revisions of an item.
+    """List the newest 100 revisions of an item. One without any must be an item of the roadmap.
 
     Raises:
-        TaskNotFoundError: the user has no such task.
+        TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError, ItemNotFoundError: there is none.
         DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
     """
     id_field = CONTENT_KINDS[item.content_type].id_field
 
     def read(connection: Connection) -> list[dict[str, Any]]:
-        roadmap_id = read_task(connection, task_id, user_id).roadmap_id or ""
+        task = read_task(connection, task_id, user_id)
+        roadmap_id = task.roadmap_id or ""
+        found = revisions_of(connection, roadmap_id, item)
+        if not found:
+            load_framework(connection, task.roadmap_id, task.user_id).require(item.concept_id)
         current = current_row(connection, roadmap_id, item) or {}
         return [
             {
@@ -143,7 +148,7 @@ def list_revisions(
                 "current": row.revision_id == current.get(id_field),
                 "origin": read_origin(connection, roadmap_id, item, row.content_id),
             }
-            for row in revisions_of(connection, roadmap_id, item)
+            for row in found
         ]
 
     rows = transact(services.reading_engine, read, deadline)
