@@ -27,6 +27,27 @@ def test_a_remedy_that_is_the_next_step_is_printed_once(roadmap: Roadmap) -> Non
     assert REMEDY in roadmap(Api(detail), "failures", "fb32161eef30e8a7").stdout
 
 
+def test_what_has_failed_and_healed_is_printed_with_what_has_healed_it(roadmap: Roadmap) -> None:
+    """Regression: after a night in which everything healed, the command had nothing."""
+    causes = {"automatically": 90, "by_recovery": 10, "by_person": 0}
+    healed = example("HealedGroup", error_code="ModelBusy", failed=100, **causes)
+    hour = example("FailureHour", failed=100, still=0)
+    api = Api({"since": "2026-12-02T14:00:00Z", "hours": [hour], "healed": [healed]})
+    said = roadmap(api, "failures", "--days", "7").stdout
+    assert api.sent == [("GET", "/failure-hours", None, {"days": "7"})]
+    for part in (
+        "100 items failed\n",
+        "healed  100 items failed  ModelBusy",
+        "90 items automatically, 10 items by a",
+    ):
+        assert part in said
+    assert "still missing" not in said
+    api = Api({"since": "2026-12-02T14:00:00Z", "hours": [], "healed": []})
+    assert (
+        roadmap(api, "failures", "--days", "1").stdout == "Nothing has failed since 2026-12-02T14:00:00Z.\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("kind", "command"),
     [("trigger_missing", "invoke migrate_database"), ("column_type", "capacity --stop"), ("rows_hidden", "")],

@@ -40,6 +40,24 @@ def test_a_recovery_is_followed_in_whole_lines(roadmap: Roadmap) -> None:
     assert result.stderr.endswith("40/40 ended: 0 running, 8 recovered, 31 still failing, 1 refused\n")
 
 
+def test_a_recovery_says_what_comes_next(roadmap: Roadmap) -> None:
+    """Regression: a `heal` that its breaker had paused ended with a table; no command had the estimate."""
+    counts = {"total": 40, "waiting": 30, "running": 2, "recovered": 4, "still_failing": 4, "refused": 0}
+    paused = example("RecoveryAnswer", recovery_id="rec-1", state="paused_by_breaker", counts=counts)
+    paused |= {"ended_at": None, "stop_reason": "4 of the last 8 tasks failed"}
+    said = roadmap(Api(example("RecoveryPreview"), paused), "heal", "--reason", "why", "--yes").stderr
+    assert said.splitlines()[-2:] == [
+        "4 of the last 8 tasks failed",
+        "next: roadmap resume --recovery rec-1, or roadmap cancel --recovery rec-1",
+    ]
+    progress = {"ended": [], "least_seconds": 61, "most_seconds": 600}
+    running = paused | {"state": "running", "stop_reason": None, "progress": progress}
+    said = roadmap(Api(running, {"items": [], "next_cursor": None}), "recoveries", "rec-1").stderr
+    assert said.endswith(
+        "8/40 running: 2 running, 4 recovered, 4 still failing, 0 refused; about 2 to 10 minutes left\n"
+    )
+
+
 @pytest.mark.parametrize(("options", "is_named"), [((), True), (("--status", "cancelled"), False)])
 def test_a_filter_that_selects_no_task_leads_to_the_list(
     options: tuple[str, ...], is_named: bool, roadmap: Roadmap

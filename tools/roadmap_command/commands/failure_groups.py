@@ -25,7 +25,7 @@ from roadmap_command.interface import (
 )
 from roadmap_command.target import Target
 from roadmap_command.views import counted, next_step, of_types, time_text, word_of_recovery
-from roadmap_content.contracts.api.failures import FailureGroup, FailureGroupDetail
+from roadmap_content.contracts.api.failures import FailureGroup, FailureGroupDetail, FailureHistory
 from roadmap_content.contracts.states import RINGING_STATES, GroupState
 
 group = typer.Typer()
@@ -44,6 +44,12 @@ def failures(
         list[GroupState] | None, typer.Option("--state", help="Only groups in this state. Repeatable.")
     ] = None,
     limit: Limit = 50,
+    days: Annotated[
+        int | None,
+        typer.Option(
+            "--days", min=1, max=7, help="Instead, the failures of the last days, also healed ones."
+        ),
+    ] = None,
     acknowledge: Annotated[
         str | None, _note("--acknowledge", "Somebody works on it: silent until it is gone and comes back.")
     ] = None,
@@ -70,7 +76,7 @@ def failures(
     as_json: Json = False,
 ) -> None:
     """List current failures by group, with the state and the action of the next attempt for each; or show a
-    group with its history: acknowledge, ignore, resolve or reopen it.
+    group with its history: acknowledge, ignore, resolve or reopen it; or what has failed and healed.
     """
     notes = {"acknowledged": acknowledge, "ignored": ignore, "resolved": resolve, "new": reopen}
     given = {state: note for state, note in notes.items() if note is not None}
@@ -82,7 +88,13 @@ def failures(
         raise typer.BadParameter("--acknowledge, --ignore, --resolve and --reopen need a GROUP_ID")
     if of_group is not None and re.fullmatch("[0-9a-f]{16}", of_group) is None:
         raise InvalidIdError(f"{of_group!r} is no id of a group; list them with: {command_name()} failures")
+    if days is not None and (chosen or state or of_group):
+        raise typer.BadParameter("--days has neither a filter nor a GROUP_ID")
     client = Target.named(stack).client()
+    if days is not None:
+        history = client.failure_history(days)
+        print_answer(history, *_history(history), as_json=as_json)
+        return
     if of_group is None:
         groups = client.failures(state=state, limit=min(limit, MAX_PAGE), **chosen)
         _list(list(islice(groups, limit)), as_json=as_json)
@@ -116,6 +128,29 @@ def _list(rows: Sequence[FailureGroup], *, as_json: bool) -> None:
         )
     if not rows:
         errors.print("No task fails.")
+
+
+def _history(history: FailureHistory) -> Iterator[Text]:
+    """The failures by hour, and the groups that have healed, with what has healed them."""
+    for hour in history.hours:
+        still = f"  {hour.still} still missing" if hour.still else ""
+        yield Text(f"{time_text(hour.hour)}  {counted(hour.failed, 'item')} failed{still}")
+    for healed in history.healed:
+        causes = {
+            "automatically": healed.automatically,
+            "by a recovery": healed.by_recovery,
+            "by a person's retry": healed.by_person,
+        }
+        by = ", ".join(f"{counted(items, 'item')} {cause}" for cause, items in causes.items() if items)
+        yield Text.assemble(
+            ("healed", "green"),
+            f"  {counted(healed.failed, 'item')} failed  ",
+            (healed.error_code, "red"),
+            f" ({healed.stage}): {healed.reason}\n  {by or 'not by an attempt'}",
+            f"\n  group {healed.group_id}, last seen {time_text(healed.last_seen)}",
+        )
+    if not history.hours:
+        yield Text(f"Nothing has failed since {time_text(history.since)}.")
 
 
 def _remedy(found: FailureGroup) -> str:

@@ -268,6 +268,8 @@ def recoveries(
     for row in rows:
         attempt = "" if row.attempt is None else str(row.attempt)
         table.add_row(row.task_id, row.result, attempt, row.reason or "")
+    if not as_json:
+        errors.print(_progress(recovery))
     document = {"recovery": recovery, "tasks": rows}
     print_answer(document, _table([recovery]), table, as_json=as_json)
 
@@ -299,9 +301,12 @@ def print_change(recovery: RecoveryAnswer, *, as_json: bool) -> None:
 def follow(client: Client, recovery: RecoveryAnswer) -> RecoveryAnswer:
     """Show a recovery's progress until it ends or is paused; return its last state."""
     bar = Live(console=errors, refresh_per_second=4, transient=True)
-    with bar if errors.is_terminal else errors.working(f"recovery {recovery.recovery_id}"):
+    shown = _progress(recovery)
+    with bar if errors.is_terminal else errors.working(shown):
         while recovery.ended_at is None and not recovery.state.startswith("paused"):
-            bar.update(_progress(recovery))
+            now = _progress(recovery)
+            bar.update(now)
+            shown.plain = now.plain
             time.sleep(POLL_SECONDS)
             recovery = client.recovery(recovery.recovery_id)
     errors.print(_progress(recovery))
@@ -318,8 +323,21 @@ def _progress(recovery: RecoveryAnswer) -> Text:
         ("░" * (width - filled), "dim"),
         f" {done}/{counts['total']} {word_of_recovery(recovery.state)}: {counts['running']} running, "
         f"{counts['recovered']} recovered, {counts['still_failing']} still failing, "
-        f"{counts['refused']} refused",
+        f"{counts['refused']} refused{_outlook(recovery)}",
     )
+
+
+def _outlook(recovery: RecoveryAnswer) -> str:
+    """What comes next: the time that is left, or the decision of a person."""
+    if recovery.state.startswith("paused"):
+        why = "" if recovery.stop_reason is None else f"\n{recovery.stop_reason}"
+        resume, cancel = (f"{command_name()} {verb} --recovery" for verb in ("resume", "cancel"))
+        return f"{why}\nnext: {resume} {recovery.recovery_id}, or {cancel} {recovery.recovery_id}"
+    progress = recovery.progress
+    if recovery.ended_at or not progress or progress.least_seconds is None or progress.most_seconds is None:
+        return ""
+    least, most = (-(-seconds // 60) for seconds in (progress.least_seconds, progress.most_seconds))
+    return f"; about {f'{least} to ' if least < most else ''}{counted(most, 'minute')} left"
 
 
 def _preview(preview: RecoveryPreview) -> str:
