@@ -109,7 +109,7 @@ def test_text_from_users_stays_inside_the_data_tags(
     assert (prompt.system, before, after) == (plain.system, *parts(plain)[::2])
     assert not set("<>&") & set(data)
     assert set(data_of(prompt.user)) == {"concept", "place_in_the_roadmap", "learner_preferences"}
-    assert len(prompt.user) < 12 * MAX_SECTION
+    assert len(prompt.user) < 5 * MAX_SECTION
     prompt.user.encode()
 
 
@@ -133,7 +133,8 @@ def is_unsendable(character: str) -> bool:
 
 def test_text_from_users_is_cut_to_the_limits() -> None:
     concept = COLD_STARTS._replace(name="n" * 100_000, keywords=("k" * MAX_TEXT,) * 50)
-    preferences: dict[str, Any] = {"goal": "g" * 100_000, **{f"k{n}": "v" * MAX_TEXT for n in range(50)}}
+    # Escaped, a `<` is six characters.
+    preferences: dict[str, Any] = {"goal": "g" * 100_000, **{f"k{n}": "<" * MAX_TEXT for n in range(50)}}
     prompt = prompt_for(concept, ContentType.TUTORIAL, Learner("en", {"level": "beginner", **preferences}))
     arrived = data_of(prompt.user)
     assert len(prompt.user) < 3 * MAX_SECTION

@@ -152,7 +152,7 @@ def _fitting(section: Mapping[str, object]) -> Document:
     room = MAX_SECTION
     for key, value in section.items():
         entry = {_clean(key, 0): _clean(value, MAX_DEPTH)}
-        size = len(json.dumps(entry, ensure_ascii=False))
+        size = len(encoded(entry))
         if size <= room:
             fitting |= entry
             room -= size
