@@ -29,8 +29,8 @@ SELECT actor FROM content_attempts WHERE task_id = :task_id ORDER BY attempt DES
 """)
 
 # Reads a page of a task's attempts. `temporary` has the numbers of transient failures by error code: of the
-# items in the attempt's scope, because those of other items are recorded again from earlier attempts. A part
-# that the scope does not have limits nothing.
+# items in the attempt's scope, because those of other items are recorded again from earlier attempts: all, if
+# it was cancelled before its plan. A part that the scope does not have limits nothing.
 PAGE = text("""
 SELECT attempt, actor, cause, reason, execution_arn, redrive_count, step, claimed_at, ended_at, outcome,
     planned, saved, failed, generated, tokens, scope,
@@ -38,6 +38,8 @@ SELECT attempt, actor, cause, reason, execution_arn, redrive_count, step, claime
         SELECT error_code, count(*) AS items
         FROM content_failures f, coalesce(f.long_concept_id, f.concept_id) AS item
         WHERE (f.task_id, f.attempt) = (a.task_id, a.attempt) AND f.transient
+            AND (a.outcome <> 'cancelled'
+                OR EXISTS (SELECT FROM json_each_text(a.planned) WHERE value <> '0')) IS NOT FALSE
             AND coalesce(a.scope ->> 'content_type' = f.content_type, true)
             AND coalesce(a.scope ->> 'concept_id' = item, true)
             AND (a.scope -> 'revisions' IS NULL
