@@ -7,7 +7,7 @@ import { html } from "./html.js";
 import { T, chooseLanguage, currentLanguage } from "./language.js";
 import { useAnswer } from "./live.js";
 import { Palette } from "./palette.js";
-import { ErrorNote, Link, Loading, OnDemand, Text } from "./parts.js";
+import { Caller, ErrorNote, Link, Loading, OnDemand, Text } from "./parts.js";
 import { change, currentRoute, href, useRoute } from "./router.js";
 import { currentToken, finishSignIn, hasExpired, onSession, signOut, takeLink } from "./session.js";
 import { SignInView } from "./sign-in.js";
@@ -83,7 +83,7 @@ function SignedIn({ route, section }) {
   const session = data && sessionOf(data);
   return html`
     <${Header} section=${section} session=${session} />
-    <main id="main" tabindex="-1">
+    <main id="main" tabindex="-1"><${Caller.Provider} value=${session}>
       ${session?.sees && html`<${StoppedNote} operates=${session.operates} />`}
       ${
         session
@@ -92,7 +92,7 @@ function SignedIn({ route, section }) {
             ? html`<h1 tabindex="-1">${T.title}</h1><${ErrorNote} error=${error} at=${null} retry=${refresh} />`
             : html`<${Loading} />`
       }
-    </main>
+    <//></main>
   `;
 }
 

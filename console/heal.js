@@ -236,11 +236,11 @@ export const RestoreDialog = ({ item, revision, onClose, onDone }) => html`
   <//>
 `;
 
-/** @param {string} text @returns {number | null} a whole number, or null if there is none */
-const whole = (text) => (/^\d+$/.test(text.trim()) ? Number(text) : null);
+/** @param {string} text @returns {number | undefined} a whole number, if there is one */
+const whole = (text) => (/^\d+$/.test(text.trim()) ? Number(text) : undefined);
 
 /** The limits of a recovery, with their least numbers. */
-const LIMITS = /** @type {const} */ ([["canary", 0], ["breaker", 0], ["rate", 1], ["concurrency", 1], ["budget", 1]]);
+const LIMITS = /** @type {const} */ ([["canary", 0], ["breaker", 0], ["rate_per_minute", 1], ["concurrency", 1], ["token_budget", 1]]);
 
 /**
  * Start a recovery over all tasks that a filter matches.
@@ -251,18 +251,15 @@ export function RecoveryDialog({ filter, scope, onClose }) {
   const start = useRequest();
   const [reason, setReason] = useState("");
   const [asked, setAsked] = useState(false);
-  const [limits, setLimits] = useState({ canary: "5", breaker: "10", rate: "60", concurrency: "10", budget: "" });
+  const [limits, setLimits] = useState({ canary: "5", breaker: "10", rate_per_minute: "60", concurrency: "10", token_budget: "" });
   const [allMissing, setAllMissing] = useState(false);
 
   /** @param {{ dry: boolean }} options */
   const body = ({ dry }) => ({
     filter: { ...filter, all_missing: allMissing },
     reason: reason.trim() || "preview",
-    rate_per_minute: whole(limits.rate) ?? 60,
-    concurrency: whole(limits.concurrency) ?? 10,
-    token_budget: whole(limits.budget),
-    canary: whole(limits.canary) ?? 0,
-    breaker: whole(limits.breaker) ?? 0,
+    // Without a number, the API has its own: no canary and no breaker are a decision.
+    ...Object.fromEntries(LIMITS.map(([id]) => [id, whole(limits[id])])),
     dry_run: dry,
   });
   const look = () => void preview.run(() => post(["recoveries"], {}, body({ dry: true })));
@@ -326,7 +323,7 @@ export function RecoveryDialog({ filter, scope, onClose }) {
               step="1"
               value=${limits[id]}
               onInput=${(/** @type {any} */ event) => setLimits({ ...limits, [id]: event.currentTarget.value })}
-              onChange=${id === "rate" ? look : undefined}
+              onChange=${id === "rate_per_minute" ? look : undefined}
             />
             ${help && html`<span id="${id}-help" class="meta">${help}</span>`}
           </div>`;

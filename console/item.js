@@ -39,8 +39,8 @@ export function ItemDrawer({ task, concept, type, states, session, acts, changes
     `item ${task.task_id} ${concept.id}`,
     /** @type {(signal: AbortSignal) => Promise<ItemDetail[]>} */
     ((signal) => Promise.all(TYPES.map((each) => get(["tasks", task.task_id, "items", each], { ...session.scope(), concept_id: concept.id }, signal)))),
-    (items) => (items?.some(isLater) ? 1500 : null),
-    // A replaced item keeps its state, so it is loaded again when the task ends.
+    // A revision that somebody restores changes nothing of the task.
+    (items) => (items?.some(isLater) ? 1500 : 10_000),
     `${states} ${task.attempt} ${task.completed_at} ${changes}`,
   );
   useEffect(() => {
@@ -94,6 +94,7 @@ export function ItemDrawer({ task, concept, type, states, session, acts, changes
           detail &&
           html`<${Details}
             detail=${detail}
+            over=${Boolean(task.erased)}
             load=${(/** @type {string} */ revision) =>
               html`<${SavedContent} taskId=${task.task_id} conceptId=${concept.id} type=${type} revision=${revision} scope=${session.scope()} title=${concept.name} />`}
             revisions=${(/** @type {string} */ saved) =>
@@ -133,8 +134,8 @@ function Fold({ label, shown, children }) {
   </details>`;
 }
 
-/** @param {{ detail: ItemDetail, load: (revision: string) => any, revisions: (saved: string) => any }} props */
-function Details({ detail, load, revisions }) {
+/** @param {{ detail: ItemDetail, over: boolean, load: (revision: string) => any, revisions: (saved: string) => any }} props `over`: there is no next attempt */
+function Details({ detail, over, load, revisions }) {
   const saved = detail.saved && `${detail.saved.id} ${detail.saved.version} ${detail.saved.generated_at}`;
   const [latest] = detail.failures;
   const missing = detail.state !== "saved";
@@ -147,7 +148,7 @@ function Details({ detail, load, revisions }) {
         <p class="meta">${T.stages[latest.stage] ?? latest.stage} · ${latest.transient ? T.item.temporary : T.item.permanent}</p>
       </div>`
     }
-    ${missing && html`<${Remedy} code=${latest?.error_code} action=${detail.next_action} text=${detail.next_action_text} />`}
+    ${missing && !over && html`<${Remedy} code=${latest?.error_code} action=${detail.next_action} text=${detail.next_action_text} />`}
     ${saved && html`<${Fold} label=${T.content.heading} shown=${true}>${() => load(saved)}<//>`}
     ${
       missing &&

@@ -77,10 +77,9 @@ export function useLive(key, load, interval, version = "") {
       plan();
     };
     const wake = () => {
-      if (!document.hidden) {
-        failures = 0;
-        void run();
-      }
+      if (document.hidden || (data !== null && failures === 0 && current.current.interval(data) === null)) return;
+      failures = 0;
+      void run();
     };
     void run();
     document.addEventListener("visibilitychange", wake);

@@ -1,6 +1,7 @@
 // Components that several views share.
 
-import { useEffect, useLayoutEffect, useRef, useState } from "./vendor/hooks.js";
+import { createContext } from "./vendor/preact.js";
+import { useContext, useEffect, useLayoutEffect, useRef, useState } from "./vendor/hooks.js";
 import { TYPES } from "./content-types.js";
 import { html } from "./html.js";
 import { T, ago, moment, number } from "./language.js";
@@ -222,12 +223,13 @@ export const ofTypes = (counts) =>
     .map((type) => T.ofType(number(counts[type] ?? 0), (counts[type] === 1 ? T.types[type] : T.typesMany[type]) ?? type))
     .join(" · ");
 
-/** An actor of the audit trail: `operator:<sub>`. @param {{ actor: string, linked?: boolean }} props */
-export function Actor({ actor, linked = false }) {
+/** An actor of the audit trail: `operator:<sub>`. @param {{ actor: string }} props */
+export function Actor({ actor }) {
+  const { sees } = useContext(Caller);
   const [kind = "", ...rest] = actor.split(":");
   const name = rest.join(":");
   const label = T.actors[kind] ?? kind;
-  if (kind === "recovery" && linked) return html`<${Link} to=${href(["recoveries", name])}>${label}<//>`;
+  if (kind === "recovery" && sees) return html`<${Link} to=${href(["recoveries", name])}>${label}<//>`;
   return html`<span title=${kind === "console" ? T.directStart : undefined}>${label}${name && name !== label && kind !== "recovery" && html` <${Id} value=${name} />`}</span>`;
 }
 
@@ -250,13 +252,25 @@ export function Reason({ code, reason, children }) {
  */
 export const Remedy = ({ code, action, text }) =>
   action === "person"
-    ? html`<p class="needs">▲ ${T.needsPerson}${T.colon}${T.remedies[code ?? ""] ?? text}</p>`
+    ? html`<p class="needs">▲ ${T.turn.who.person}${T.colon}${T.remedies[code ?? ""] ?? text}<${ByOperator} /></p>`
     : html`<p class="heals">${T.actions[action] ?? text}</p>`;
 
-/** Who acts next, when, and why. @param {{ turn: import("./types").Turn, code?: string | undefined, sees: boolean }} props `code`: of the one cause */
-export const Next = ({ turn: { who, at, why, recovery_id: recovery }, code, sees }) => html`<p class="${who === "person" ? "needs" : "heals"}">
-  ${who === "person" ? "▲ " : ""}${T.turn.who[who] ?? who}${at && html`${T.colon}${who === "running" ? html`${T.turn.sign} <${Age} at=${at} />` : html`<time datetime=${at}>${moment(at)}</time>`}`}${T.stop}${T.remedies[code ?? ""] ?? whyOf(why)} ${recovery && sees && html`<${Link} to=${href(["recoveries", recovery])}>${T.actors.recovery}<//>`}
-</p>`;
+/** Who acts next, when, and why. @param {{ turn: import("./types").Turn, code?: string | undefined }} props `code`: of the one cause */
+export function Next({ turn: { who, at, why, recovery_id: recovery }, code }) {
+  const { sees } = useContext(Caller);
+  return html`<p class="${who === "person" ? "needs" : "heals"}">
+    ${who === "person" ? "▲ " : ""}${T.turn.who[who] ?? who}${at && html`${T.colon}${who === "running" ? html`${T.turn.sign} <${Age} at=${at} />` : html`<time datetime=${at}>${moment(at)}</time>`}`}${T.stop}${T.remedies[code ?? ""] ?? whyOf(why)}${who === "person" && html`<${ByOperator} retry=${!code && !recovery} />`} ${recovery && sees && html`<${Link} to=${href(["recoveries", recovery])}>${T.actors.recovery}<//>`}
+  </p>`;
+}
+
+/** The caller: what they may do. */
+export const Caller = createContext(/** @type {import("./app.js").Session} */ (/** @type {unknown} */ (null)));
+
+/** Who acts, for a caller who may not. @param {{ retry?: boolean }} props `retry`: it is a retry, which owners may start */
+export function ByOperator({ retry }) {
+  const { operates, acts } = useContext(Caller);
+  return operates || (retry && acts) ? null : html` ${T.byOperator}`;
+}
 
 /** @param {string} why the API's */
 export const whyOf = (why) => T.turn.why[why] ?? T.turn.other ?? why;

@@ -21,7 +21,7 @@ export function FailuresView({ query, session }) {
   const filter = filterOf(query);
   const [healing, setHealing] = useState(/** @type {FailureGroup | null} */ (null));
   const [deciding, setDeciding] = useState(/** @type {FailureGroup | null} */ (null));
-  const ringing = query.get("ringing") !== null;
+  const ringing = session.sees && query.get("ringing") !== null;
   useTitle(T.sections.failures);
   /** @type {import("./live.js").Live<import("./types").FailurePage>} */
   const { data, error, at, refresh } = useAnswer(["failures"], { ...filter, ...(ringing ? { state: RINGING } : {}), limit: 100 }, () => 10_000);
@@ -48,6 +48,7 @@ export function FailuresView({ query, session }) {
     }
     ${(groups.length > 0 || (whole && history && history.hours.length > 0)) && html`<${Hours} groups=${groups} history=${whole ? history : null} days=${whole ? days : 1} />`}
     ${
+      session.sees &&
       (ringing || data?.items.length !== 0) &&
       html`<${Chips}
         label=${T.failures.ringing}
@@ -71,7 +72,7 @@ export function FailuresView({ query, session }) {
               <h2><${ReasonLine} code=${group.error_code} reason=${group.example?.reason ?? group.reason} /></h2>
               <p class="meta">${!allNew && html`<${Pill} value=${group.state} words=${T.failures.states} /> `}${ofTypes(group.by_type)} · ${T.stages[group.stage] ?? group.stage} · <code>${group.error_code}</code></p>
               ${(group.remedy !== "person" || group.turn.who === "person") && html`<${Remedy} code=${group.error_code} action=${group.remedy} text=${group.remedy_text} />`}
-              ${(group.remedy !== "person" || group.turn.who !== "person" || group.turn.recovery_id) && html`<${Next} sees=${session.sees} turn=${session.sees || group.turn.who !== "person" ? group.turn : { ...group.turn, why: "Retry it." }} />`}
+              ${(group.remedy !== "person" || group.turn.who !== "person" || group.turn.recovery_id) && html`<${Next} turn=${session.sees || group.turn.who !== "person" || group.turn.recovery_id ? group.turn : { ...group.turn, why: "Retry it." }} />`}
               <${StateLine} group=${group} />
             </div>
             <div class="group-side">

@@ -4,7 +4,7 @@ import { Chart, byHours } from "./chart.js";
 import { html } from "./html.js";
 import { T, ago, moment, number } from "./language.js";
 import { useAnswer } from "./live.js";
-import { Age, ErrorNote, Id, Link, Loading, Pill, Text, sum, useTitle } from "./parts.js";
+import { Age, ByOperator, ErrorNote, Id, Link, Loading, Pill, Text, sum, useTitle } from "./parts.js";
 import { href } from "./router.js";
 import { safeLink } from "./markdown.js";
 
@@ -28,7 +28,7 @@ export function HealthView() {
         ${
           (attention.length > 0 || data.status === "ok") &&
           html`<div class="note ${attention.length ? "warn" : "good"}">
-            <p><strong>${attention.length ? T.health.attention : T.health.ok}</strong></p>
+            <p><strong>${attention.length ? T.health.attention : T.health.ok}</strong>${attention.length > 0 && html`<${ByOperator} />`}</p>
             ${
               attention.length > 0 &&
               html`<ul>

@@ -2,7 +2,6 @@
 
 import { useCallback, useMemo, useState } from "./vendor/hooks.js";
 import { ApiError, get } from "./api.js";
-import { Chart } from "./chart.js";
 import { TYPES } from "./content-types.js";
 import { CancelDialog, RedriveDialog, RetryDialog } from "./heal.js";
 import { html } from "./html.js";
@@ -50,7 +49,7 @@ export function TaskView({ id, query, session }) {
   const close = () => setDialog(null);
 
   const openItem = query.get("item");
-  const openType = /** @type {import("./types").ContentType} */ (query.get("type") ?? "tutorial");
+  const openType = TYPES.find((each) => each === query.get("type")) ?? "tutorial";
   const onOpen = useCallback(
     (/** @type {string} */ concept, /** @type {string} */ type) => change({ item: concept, type }, { replace: true }),
     [],
@@ -93,7 +92,7 @@ export function TaskView({ id, query, session }) {
           ${shown && !found.erased && html`<${Missing} task=${found} items=${shown} chosen=${reason} />`}
           ${
             !found.erased &&
-            html`<${Attempts} session=${session} waits=${isWaiting(found)} attempts=${attempts?.data ?? null} error=${attempts?.error ?? null} retry=${refresh} />`
+            html`<${Attempts} waits=${isWaiting(found)} attempts=${attempts?.data ?? null} error=${attempts?.error ?? null} retry=${refresh} />`
           }
         </div>
         ${
@@ -305,7 +304,7 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
       ${erased ? html`<span class="pill calm">${T.task.erasedPill}</span>` : html`<${Pill} value=${task.status} />`}
       ${task.live && (stands ? html`<span class="meta">${waits ? T.task.waiting : T.turn.who.running}</span>` : html`<span class="running"><span class="pulse on"></span>${T.turn.who.running}</span>`)}
     </div>
-    ${erased ? html`<${Erased} receipt=${erased} />` : task.turn.who !== "nobody" && html`<${Next} turn=${task.turn} code=${cause?.error_code} sees=${sees} />`}
+    ${erased ? html`<${Erased} receipt=${erased} />` : task.turn.who !== "nobody" && html`<${Next} turn=${task.turn} code=${cause?.error_code} />`}
     ${task.attempt === 0 && !erased && html`<p class="note">${T.task.untouched} ${acts && isNew(task) && task.turn.who !== "running" && T.task.startsHere}</p>`}
     ${message && !erased && !COUNTED.test(message) && html`<p class="note calm clamp3"><${Text} value=${message} /></p>`}
     ${!sees && task.generation_stopped && html`<p class="note">${T.task.stopped} “<${Text} value=${task.generation_stopped.reason} />”${task.generation_stopped.since && html` (<${Age} at=${task.generation_stopped.since} />)`}</p>`}
@@ -372,8 +371,8 @@ const STUCK_AFTER = 1_800_000;
 /** Whether nobody has tried to generate its content. @param {Task} task */
 const isNew = (task) => task.attempt === 0 && task.status !== "failed";
 
-/** Whether the task's attempt stands still: in the queue, or because generation is stopped. @param {Task} task */
-const isWaiting = (task) => Boolean(task.queue ?? task.generation_stopped);
+/** Whether the task's attempt stands still: in the queue, or because generation or its recovery is stopped. @param {Task} task */
+const isWaiting = (task) => task.live && task.turn.who !== "running";
 
 /** The items in a state, by content type. @param {string} states @param {string} state @returns {Record<string, number>} */
 const countsOf = (states, state) => Object.fromEntries(TYPES.map((type, t) => [type, [...states].filter((each, k) => each === state && k % TYPE_COUNT === t).length]));
@@ -480,8 +479,8 @@ function FindConcept({ outline, onOpen }) {
   `;
 }
 
-/** @param {{ session: Session, waits: boolean, attempts: Attempt[] | null, error: import("./api.js").ApiError | null, retry: () => void }} props */
-function Attempts({ session, waits, attempts, error, retry }) {
+/** @param {{ waits: boolean, attempts: Attempt[] | null, error: import("./api.js").ApiError | null, retry: () => void }} props */
+function Attempts({ waits, attempts, error, retry }) {
   const [latest, ...older] = attempts ?? [];
   return html`
     <section class="attempts" aria-labelledby="attempts-heading">
@@ -489,12 +488,12 @@ function Attempts({ session, waits, attempts, error, retry }) {
       ${error && html`<${ErrorNote} error=${error} retry=${retry} />`} ${!attempts && !error && html`<${Loading} />`}
       ${attempts && !latest && html`<p class="meta">${T.task.noAttempts}</p>`}
       ${older.length > 0 && html`<${AttemptsChart} attempts=${[...older].reverse().concat(latest ?? [])} />`}
-      ${latest && html`<ol><${AttemptEntry} key=${latest.attempt} attempt=${latest} waits=${waits} session=${session} /></ol>`}
+      ${latest && html`<ol><${AttemptEntry} key=${latest.attempt} attempt=${latest} waits=${waits} /></ol>`}
       ${
         older.length > 0 &&
         html`<details>
           <summary>${T.task.earlier(older.length)}</summary>
-          <ol reversed>${older.map((attempt) => html`<${AttemptEntry} key=${attempt.attempt} attempt=${attempt} session=${session} />`)}</ol>
+          <ol reversed>${older.map((attempt) => html`<${AttemptEntry} key=${attempt.attempt} attempt=${attempt} />`)}</ol>
         </details>`
       }
     </section>
@@ -503,25 +502,20 @@ function Attempts({ session, waits, attempts, error, retry }) {
 
 /** When each attempt ran, how long, and what it saved and failed; of that, what failed for a temporary reason, such as an outage. @param {{ attempts: Attempt[] }} props */
 function AttemptsChart({ attempts }) {
+  const names = /** @type {[string, string][]} */ ([["S", T.task.savedCount], ["F", T.task.failedCount], ["outage", T.task.temporary]]);
   const columns = attempts.map((each) => {
     const [from, to] = [Date.parse(each.claimed_at), each.ended_at ? Date.parse(each.ended_at) : Date.now()];
-    /** @type {[string, string, number][]} */
-    const parts = [
-      ["S", T.task.savedCount, sum(each.saved)],
-      ["F", T.task.failedCount, sum(each.failed) - sum(each.temporary)],
-      ["outage", T.task.temporary, sum(each.temporary)],
-    ];
-    const text = `${T.task.attemptNumber(each.attempt)}${T.colon}${parts.map(([, name, count]) => `${name} ${number(count)}`).join(T.comma)} · ${moment(from)} · ${duration((to - from) / 1000)}`;
+    const counts = [sum(each.saved), sum(each.failed) - sum(each.temporary), sum(each.temporary)];
+    const text = `${T.task.attemptNumber(each.attempt)}${T.colon}${names.map(([, name], k) => `${name} ${number(counts[k] ?? 0)}`).join(T.comma)} · ${moment(from)} · ${duration((to - from) / 1000)}`;
     // Its numbers are counted at its end. Until then, and without a plan, it is one grey unit.
     const rest = sum(each.planned) - sum(each.saved) - sum(each.failed) || Number(!sum(each.planned));
-    return { from, to, text, parts: /** @type {[string, number][]} */ ([...parts.map(([kind, , count]) => [kind, count]), ["M", rest]]) };
+    return { from, to, text, parts: /** @type {[string, number][]} */ ([...names.map(([kind], k) => [kind, counts[k]]), ["M", rest]]) };
   });
-  const names = /** @type {[string, string][]} */ ([["S", T.task.savedCount], ["F", T.task.failedCount], ["outage", T.task.temporary]]);
-  return html`<${Chart} label=${T.task.ofAttempts} columns=${columns} names=${names.filter(([kind]) => columns.some(({ parts }) => parts.some(([each, count]) => each === kind && count)))} />`;
+  return html`<${OnDemand} from="./chart.js" name="Chart" label=${T.task.ofAttempts} columns=${columns} names=${names.filter(([kind]) => columns.some(({ parts }) => parts.some(([each, count]) => each === kind && count)))} />`;
 }
 
-/** @param {{ attempt: Attempt, waits?: boolean, session: Session }} props */
-function AttemptEntry({ attempt, waits, session }) {
+/** @param {{ attempt: Attempt, waits?: boolean }} props */
+function AttemptEntry({ attempt, waits }) {
   const failed = sum(attempt.failed);
   // Its items are counted at its end: until then, 0 would be wrong.
   const count = (/** @type {string} */ name, /** @type {Attempt["saved"]} */ counts, tone = "") =>
@@ -540,7 +534,7 @@ function AttemptEntry({ attempt, waits, session }) {
             ? html`<${Pill} value=${attempt.outcome} words=${T.task.outcomes} />`
             : html`<span class="pill ${waits ? "" : "busy"}">${waits ? T.task.waiting : T.task.running}</span>`
         }
-        ${attempt.actor.startsWith("recovery:") ? html`<${Actor} actor=${attempt.actor} linked=${session.sees} />` : html`<span>${T.task.causes[attempt.cause] ?? attempt.cause}</span>`}
+        ${attempt.actor.startsWith("recovery:") ? html`<${Actor} actor=${attempt.actor} />` : html`<span>${T.task.causes[attempt.cause] ?? attempt.cause}</span>`}
         ${person && html`<${Actor} actor=${attempt.actor} />`}
         <span class="meta">
           <${Age} at=${attempt.claimed_at} />${ended ? ` · ${duration((Date.parse(ended) - Date.parse(attempt.claimed_at)) / 1000)}` : ""}

@@ -275,7 +275,7 @@ function TaskList({ rows, live, users, chosen, toggle, choose }) {
             <span class="time meta"><${Age} at=${task.updated_at ?? task.created_at} /></span>
             <div class="progress"><${RowProgress} task=${task} detail=${live?.get(task.task_id)} /></div>
             <div class="reason">
-              ${task.turn.who === "person" && html`<span class="needs" title=${T.needsPerson}>▲ <span>${T.needsPerson}</span></span>`}
+              ${task.turn.who === "person" && html`<span class="needs" title=${T.turn.who.person}>▲ <span>${T.turn.who.person}</span></span>`}
               ${task.turn.who === "automatic" && task.turn.at && html`<span class="heals">${T.turn.who.automatic} <time datetime=${task.turn.at}>${moment(task.turn.at)}</time></span>`}
               ${task.top_reason ? html`<${ReasonLine} code=${task.top_reason.error_code} reason=${task.top_reason.reason} />` : task.status !== "completed" && html`<span class="clamp calm">${whyOf(task.turn.why)}</span>`}
             </div>

@@ -104,8 +104,7 @@ export const en = {
     ClaimRefused: "An attempt is already running. Wait until it has ended.",
     AttemptRunning: "An attempt is already running. Wait until it has ended.",
     NotRedrivable: "The last run cannot be redriven. Use Retry instead: it does the same work in a new run.",
-    ExecutionNotRedrivable: "The last run cannot be redriven. Use Retry instead: it does the same work in a new run.",
-    AlreadyEnded: "This has already ended.",
+    NotCancellable: "This task is already complete.",
     RestoreRefused: "This revision cannot become the current one: the database does not accept it, or its text does not exist any more.",
     ChangedSince: "The item has been changed since. Look at it again.",
   },
@@ -134,7 +133,7 @@ export const en = {
   actions: {},
   /** @param {string} count @param {string} type */
   ofType: (count, type) => `${count} ${type.toLowerCase()}`,
-  needsPerson: "Needs a person",
+  byOperator: "An operator can do it.",
   /** Who acts next. @type {{ who: Record<string, string>, sign: string, why: Record<string, string>, other: string | null }} */
   turn: {
     who: { running: "Running", waiting: "Waiting", automatic: "Tried again automatically", person: "Needs a person", nobody: "Over" },
@@ -453,16 +452,16 @@ export const en = {
     regenerateText: "The saved content is replaced by newly generated content. This costs tokens.",
     instruction: "Change (optional)",
     instructionHelp: "How the present content is to be changed, in your words. The former one can be restored.",
-    rate: "Tasks per minute",
+    rate_per_minute: "Tasks per minute",
     concurrency: "At the same time",
     canary: "Canary tasks",
     breaker: "Breaker",
-    budget: "Token budget",
+    token_budget: "Token budget",
     /** @type {Record<string, string>} */
     help: {
       canary: "These tasks are retried first. If most of them fail, the recovery stops. 0: no canary.",
       breaker: "The recovery pauses if more than half of this number of last tasks fail, or half for the same cause. 0: no breaker.",
-      budget: "The recovery stops at this number of tokens. Empty: no additional limit.",
+      token_budget: "The recovery stops at this number of tokens. Empty: no additional limit.",
     },
     started: "The retry has started.",
     redriven: "The run continues.",

@@ -1,5 +1,6 @@
 """Recoveries of many tasks: the views and actions of an operator and of a viewer."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +9,8 @@ from playwright.sync_api import expect
 
 from tests.browser.driver import Console
 from tests.browser.real_api import RealApi
-from tests.browser.tasks import finish, outage
+from tests.browser.tasks import finish, outage, recover, waiting
+from tests.browser.test_story import RECORD, contradictions
 
 pytestmark = pytest.mark.nightly
 
@@ -43,7 +45,8 @@ def test_an_operator_recovers_many_tasks_with_canary_pause_and_resume(console: C
     dialog = page.get_by_role("dialog")
     expect(dialog.locator(".tiles")).to_contain_text("tasks12")
     dialog.get_by_label("Reason").fill("after the outage")
-    dialog.get_by_label("Canary tasks").fill("5")
+    assert [dialog.get_by_label(limit).input_value() for limit in ("Canary tasks", "Breaker")] == ["5", "10"]
+    dialog.get_by_label("Canary tasks").fill("")  # nothing is not 0: the API has its own number
     dialog.get_by_label("Tasks per minute").fill("600")
     dialog.get_by_role("button", name="Start the recovery").click()
 
@@ -51,7 +54,8 @@ def test_an_operator_recovers_many_tasks_with_canary_pause_and_resume(console: C
     recovery_id = page.url.rpartition("/")[2]
     page.get_by_role("button", name="Pause").click()
     expect(page.locator(".task-head .pill")).to_have_text("paused")
-    assert api.send("GET", f"/recoveries/{recovery_id}")["state"] == "paused"
+    recovery = api.send("GET", f"/recoveries/{recovery_id}")
+    assert [recovery[name] for name in ("state", "canary", "breaker")] == ["paused", 5, 10]
     assert console.axe() == []
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
@@ -62,3 +66,23 @@ def test_an_operator_recovers_many_tasks_with_canary_pause_and_resume(console: C
     page.locator("td.main a").first.click()
     expect(page.locator(".attempt").first).to_contain_text("recovery")
     assert console.axe() == []
+
+
+def test_a_task_tells_one_story_while_its_recovery_is_paused_and_cancelled(
+    console: Console, api: RealApi
+) -> None:
+    """Regression: an attempt that waits was "running, being planned" while its recovery was paused."""
+    page = console.page
+    (task_id,) = outage(api, "of-a-recovery", 1)
+    with waiting(api, "before-it"):  # there is no slot
+        recovery_id = recover(api, "an outage", [task_id], canary=0)
+        console.open(f"/tasks/{task_id}")
+        console.settled()
+        page.evaluate(RECORD)
+        for action in ("pause", "resume", "pause", "cancel"):
+            api.send("POST", f"/recoveries/{recovery_id}/{action}")
+            with page.expect_response(re.compile("/attempts")):
+                pass
+        expect(page.locator(".attempt .pill")).to_have_text("cancelled")
+    moments = [json.loads(each) for each in page.evaluate("window.moments")]
+    assert "\n".join(f"{found}: {shown}" for shown in moments if (found := contradictions(shown))) == ""

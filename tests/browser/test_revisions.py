@@ -122,6 +122,21 @@ def test_a_revision_is_restored_after_a_confirmation_with_a_reason(console: Cons
     expect(section.locator(".origin").first).to_contain_text("the new one is wrong")
 
 
+def test_a_revision_that_another_person_restores_is_shown(console: Console, api: RealApi) -> None:
+    """Regression: a restore changes nothing of the task, and the page kept the former content."""
+    complete(api, "restored-elsewhere")
+    page = console.page
+    page.clock.install()
+    revisions = open_revisions(console, "tutorial", "restored-elsewhere")
+    path = "/tasks/restored-elsewhere/items/tutorial/revisions"
+    query = {"concept_id": concept("restored-elsewhere", 1)}
+    former = api.send("GET", path, **query)["items"][1]["revision_id"]
+    api.send("POST", f"{path}/-/restore", **query, exact=former, user_id="owner")
+    page.clock.fast_forward(10_000)
+    expect(page.locator(".drawer .content")).to_contain_text("turns it into weights")
+    expect(revisions).to_have_count(3)
+
+
 @pytest.mark.parametrize("look", LOOKS, ids=str)
 def test_a_restore_that_is_refused_says_why(browser: Browser, api: RealApi, look: Look) -> None:
     refusal = {"error": "RestoreRefused", "message": "the database refused the revision: SQLSTATE 23503"}

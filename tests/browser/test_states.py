@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, Route, expect
 
+from roadmap_content.contracts.items import ContentType
 from tests.browser.driver import Console, Look, console_in
 from tests.browser.real_api import RealApi, token_of
 from tests.browser.tasks import (
@@ -13,6 +14,7 @@ from tests.browser.tasks import (
     CONCEPTS,
     ELSEWHERE,
     FORGOTTEN,
+    NEEDS_PERSON,
     PARTLY_FAILED,
     RUNNING,
     UNTOUCHED,
@@ -20,13 +22,14 @@ from tests.browser.tasks import (
     large,
     load,
     running,
+    stage,
     stopped,
     views,
     waiting,
 )
 from tests.browser.texts import HOSTILE, LONG, RTL
 from tests.support.erasing import erased
-from tests.support.factories import TYPES
+from tests.support.factories import TYPES, quiz
 
 pytestmark = pytest.mark.nightly
 
@@ -61,8 +64,30 @@ def test_a_role_is_offered_its_views(browser: Browser, api: RealApi, role: str, 
         console.open("/tasks")
         expect(console.page.locator("nav a")).to_have_text(["Tasks", "Failures", *more])
         console.open("/failures")
-        advice = "Needs a person. Start a recovery" if more else "Needs a person. Retry it."
-        expect(console.page.locator("ul.groups")).to_contain_text(advice)
+        advice = "Start a recovery, or ignore it. An operator can do it." if more else "Retry it."
+        expect(console.page.locator("ul.groups")).to_contain_text(f"Needs a person. {advice}")
+        ringing = console.page.get_by_role("button", name="Without a decision")
+        expect(ringing).to_have_count(1 if more else 0)  # an owner decides nothing
+
+
+@pytest.mark.parametrize(
+    ("role", "failed", "without_tokens"), [("operator", "", ""), ("owner", "", "x"), ("viewer", "x", "x")]
+)
+def test_a_sentence_says_who_does_what_the_reader_may_not(
+    browser: Browser, api: RealApi, role: str, failed: str, without_tokens: str
+) -> None:
+    """Regression: a viewer read "Retry it." without such a button, an owner "Raise TaskTokenBudget"."""
+    sentences = {
+        PARTLY_FAILED: ("Retry it.", failed),
+        NEEDS_PERSON: ("Raise TaskTokenBudget, then retry.", without_tokens),
+    }
+    with console_in(browser, api.url, role=role) as console:
+        for task_id, (sentence, other) in sentences.items():
+            console.open(f"/tasks/{task_id}")
+            by = " An operator can do it." if other else ""
+            expect(console.page.locator(".task-head ~ .needs")).to_have_text(
+                f"▲ Needs a person. {sentence}{by}"
+            )
 
 
 @pytest.mark.parametrize("role", ["owner", "viewer", "operator"])
@@ -365,7 +390,9 @@ def test_a_task_in_the_list_shows_its_present_progress_and_its_place_in_the_queu
 
 def test_the_task_of_an_erased_user_shows_the_receipt_and_no_start(console: Console, api: RealApi) -> None:
     """Regression: it read like a task of the product, and its button would have generated it again."""
-    load(api, "of-erased", "Cryptography", user="erased")
+    pipeline = load(api, "of-erased", "Cryptography", user="erased")
+    own = concept("of-erased", 1)
+    stage(pipeline, own, ContentType.QUIZ, quiz(own, note="\x00"))
     api.executions.begin("of-erased")
     api.play("of-erased")
     receipt = erased(api.services, "erased").receipt
@@ -381,6 +408,11 @@ def test_the_task_of_an_erased_user_shows_the_receipt_and_no_start(console: Cons
     expect(page.locator(".note")).to_contain_text(re.compile(f"^Erased on .*Receipt {receipt.erasure_id}"))
     expect(page.locator("main .primary, .task-actions button, .reasons, .attempts")).to_have_count(0)
     assert console.axe() == []
+    # Regression: "The next attempt generates it". A link may also have a type that does not exist.
+    console.open(f"/tasks/of-erased?item={quote(own, safe='')}&type=video")
+    page.get_by_role("tab", name="quiz").click()
+    expect(page.locator(".drawer .item")).to_contain_text("Nothing is staged.")
+    expect(page.locator(".drawer")).not_to_contain_text(re.compile("attempt|Retry", re.IGNORECASE))
 
 
 def test_a_task_that_the_product_is_processing_can_be_taken_over(console: Console, api: RealApi) -> None:

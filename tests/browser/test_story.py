@@ -210,7 +210,10 @@ CHINESE = {
 }
 
 TOGETHER = {(each.chip, each.sentence, each.action, each.attempt) for each in STATES.values()} | {
-    ("incomplete", "Tried again automatically", "", "incomplete")
+    ("incomplete", "Tried again automatically", "", "incomplete"),
+    # The attempt that its recovery, when it was paused or cancelled, had not started.
+    ("in progress", "Needs a person", "", "waiting"),
+    ("failed", "Needs a person", "Retry missing", "cancelled"),
 }
 """Parts of the page that may stand together."""
 
@@ -243,7 +246,7 @@ RECORD = f"""() => {{
 }}"""
 
 
-def _contradictions(shown: dict[str, Any]) -> list[str]:
+def contradictions(shown: dict[str, Any]) -> list[str]:
     """The parts of the page that contradict each other."""
     turn = re.sub("^▲ |[:.].*", "", shown["turn"])
     action, _, number = shown["action"].partition(" (")
@@ -459,7 +462,7 @@ def _is_pictured(state: State, console: Console, task_id: str, name: str) -> Non
         assert state.why in shown["turn"] or not state.sentence, name
         assert shown["turn"].endswith(" recovery") == ("recovery" in name), name
         assert ("last sign 2 hr ago" in shown["turn"]) == name.startswith("lost"), (name, shown)
-        assert _contradictions(shown) == [], (name, shown)
+        assert contradictions(shown) == [], (name, shown)
 
 
 @pytest.mark.parametrize("first", range(4))
@@ -488,7 +491,44 @@ def test_a_run_that_goes_on_between_the_requests_of_the_page_tells_one_story(
         expect(console.page.locator(".task-head .pill")).to_have_text("complete")
         moments = [json.loads(each) for each in console.page.evaluate("window.moments")]
     assert len(moments) > 5
-    assert "\n".join(f"{found}: {shown}" for shown in moments if (found := _contradictions(shown))) == ""
+    assert "\n".join(f"{found}: {shown}" for shown in moments if (found := contradictions(shown))) == ""
+
+
+HIDE = """window.hide = (hidden) => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+};"""
+
+
+def test_a_hidden_tab_requests_nothing_and_tells_one_story_whenever_it_is_shown(
+    console: Console, api: RealApi
+) -> None:
+    """Regression: a tab that was shown requested the caller's name and the open content again."""
+    page = console.page
+    steps = _steps(api, "hidden")
+    next(steps)
+    page.add_init_script(HIDE)
+    page.clock.install()
+    console.open(f"/tasks/hidden?item={quote(concept('hidden', 1), safe='')}&type=quiz")
+    expect(page.locator(".drawer .item")).to_be_visible()
+    page.evaluate(RECORD)
+    for _ in steps:
+        page.evaluate("hide(true)")
+        with page.expect_response(re.compile("/hidden/attempts")):
+            page.evaluate("hide(false)")
+    expect(page.locator(".task-head .pill")).to_have_text("complete")
+    expect(page.locator(".drawer .content")).to_be_visible()
+    page.evaluate("hide(true)")
+    console.requested.clear()
+    page.clock.fast_forward(60_000)
+    with page.expect_response(re.compile("/hidden$")):
+        page.evaluate("hide(false)")
+    moments = [json.loads(each) for each in page.evaluate("window.moments")]
+    assert "\n".join(f"{found}: {shown}" for shown in moments if (found := contradictions(shown))) == ""
+    parts = [re.sub(r"^.*/(api/v1|hidden)/|\?.*", "", url) for url in console.requested]
+    assert sorted(parts) == [
+        "attempts", "health", "items", "items/quiz", "items/resources", "items/tutorial", "tasks/hidden",
+    ]  # fmt: skip
 
 
 def _record(shown: str) -> str:

@@ -82,4 +82,6 @@ def test_a_code_is_stated_by_its_error_type_alone() -> None:
     assert stated == NOT_CODES
     explained = {code for code in SENTENCES if re.fullmatch("[A-Z][a-z][A-Za-z]+", code)}
     of_items = {code for code in explained - known if not code.startswith("Recovery")}  # those refuse tasks
-    assert of_items == {"AddedSince", "BatchLost", "ExecutionOver", "NotReported", "NothingMissing"}
+    assert of_items == {
+        "AddedSince", "BatchLost", "ExecutionOver", "NotReported", "NotRequested", "NothingMissing",
+    }  # fmt: skip

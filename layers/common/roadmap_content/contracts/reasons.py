@@ -38,6 +38,7 @@ SENTENCES: Mapping[str, str] = {
     "RestoreRefused": "The database does not accept its former content, or its text does not exist any more.",
     "ItemNotFound": "Its former content was not found.",
     "NotReported": "The attempt ended without a result for it.",
+    "NotRequested": "No attempt was started for it.",
     "AddedSince": "The concept was added after the attempt.",
     "InsufficientPrivilege": "The database refused the role of this system, or hid rows from it.",
     "DatabaseUnavailable": "The database could not be reached.",
