@@ -31,14 +31,23 @@ _NEEDS_PERSON = """CASE
     ELSE t.status NOT IN ('cancelled', 'pending') END"""
 
 
+MOST_LOOKED_AT = 200
+"""The number of a group's oldest tasks, and of its newest, that are looked at: it may have 200,000."""
+
+
 def _tasks(failures: str, waiting: str) -> str:
-    """The tasks of a group `g`. `failures`: a table or CTE; `waiting`: of `waiting_tasks`."""
+    """The tasks of a group `g` to look at. `failures`: a table or CTE; `waiting`: of `waiting_tasks`."""
+    ends = " UNION ALL ".join(
+        f"(SELECT o.task_id FROM {failures} o WHERE o.group_id = g.group_id"
+        f" ORDER BY o.created_at {order}, o.task_id {order} LIMIT {MOST_LOOKED_AT})"
+        for order in ("ASC", "DESC")
+    )
     return f"""
-FROM {failures} f JOIN roadmap_tasks t ON t.task_id = f.task_id
+FROM ({ends}) AS f JOIN roadmap_tasks t ON t.task_id = f.task_id
 LEFT JOIN content_attempts a ON (a.task_id, a.attempt) = (t.task_id, t.attempt)
 LEFT JOIN content_queue q ON (q.task_id, q.attempt) = (t.task_id, t.attempt)
 LEFT JOIN LATERAL ({recovery_of_task(waiting, "t.task_id")}) AS w ON true
-WHERE f.group_id = g.group_id"""
+WHERE true"""
 
 
 def needs_person(waiting: str) -> str:
