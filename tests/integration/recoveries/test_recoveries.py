@@ -475,6 +475,28 @@ def test_a_task_in_a_recovery_has_one_turn_in_every_answer(
     assert turns() == (["Retry it."] * 2, person, person)
 
 
+@pytest.mark.parametrize("waits", [True, False])
+def test_the_end_of_a_retry_calls_nobody_while_a_recovery_starts_the_next(
+    pipeline: Pipeline,
+    create_waiting: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    waits: bool,
+) -> None:
+    """In its event and in the metric of the alarm."""
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "RoadmapContent")
+    fail(pipeline, 1, staged=False)
+    if waits:
+        create_waiting()
+    pipeline.retry(task_id="t-0")
+    capsys.readouterr()
+    run_started(pipeline, fails=True)
+    finalized = "SELECT detail FROM content_events WHERE detail_type = 'Task Finalized' ORDER BY position"
+    turn = pipeline.rows(finalized)[-1]["detail"]["data"]["turn"]
+    assert turn["who"] == ("waiting" if waits else "person")
+    assert counted(capsys)["TasksNeedPerson", None] == (not waits)
+
+
 def test_the_breaker_holds_the_waiting_attempts(
     pipeline: Pipeline, send: Send, create: Callable[..., str]
 ) -> None:

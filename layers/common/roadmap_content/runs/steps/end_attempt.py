@@ -13,7 +13,7 @@ from ...contracts.errors import InvalidFrameworkError, RoadmapNotFoundError, Tas
 from ...contracts.events import Event
 from ...contracts.items import MAX_REASON, Failure, Item, Stage, count_by_type
 from ...contracts.payloads import FinalizeResult, StateError
-from ...contracts.states import QueueState
+from ...contracts.states import QueueState, Who
 from ...platform.postgres.transactions import undone_alone
 from ...platform.runtime.collection import collection_paused
 from ...platform.runtime.log import logger
@@ -134,7 +134,7 @@ def end_attempt(
         missing=outcome.missing,
         changed=changed,
         error=error or _fault_of(outcome),
-        needs_person=consequences.needs_person,
+        needs_person=consequences.needs_person and turn.who is Who.PERSON,
     )
 
 
