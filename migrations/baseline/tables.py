@@ -368,7 +368,8 @@ CREATE INDEX content_recovery_task_by_end ON content_recovery_tasks (recovery_id
 
 -- The register of erasures. `user_hash` is a keyed hash; `user_id` is set only while the erasure runs, and
 -- permits no claim of the user's tasks. `requested_at` is the time of the last request. `removed` has the
--- numbers of rows and objects.
+-- numbers of rows and objects; `last_counted` is the id of the part whose objects were added last, so that a
+-- repeated transaction adds them once.
 CREATE TABLE IF NOT EXISTS content_erasures (
     erasure_id varchar(64) PRIMARY KEY,
     user_hash varchar(64) NOT NULL,
@@ -378,7 +379,8 @@ CREATE TABLE IF NOT EXISTS content_erasures (
     began_at timestamptz NOT NULL DEFAULT now(),
     requested_at timestamptz NOT NULL DEFAULT now(),
     ended_at timestamptz,
-    removed json NOT NULL
+    removed json NOT NULL,
+    last_counted text
 );
 CREATE UNIQUE INDEX IF NOT EXISTS content_erasure_running ON content_erasures (user_id)
     WHERE user_id IS NOT NULL;

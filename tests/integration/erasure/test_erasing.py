@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from local_stack.processes import becomes_true
 from roadmap_content.capabilities.erasure import deleted
+from roadmap_content.capabilities.erasure import erase as erase_of_users
 from roadmap_content.capabilities.erasure import rows as rows_of_users
 from roadmap_content.capabilities.erasure import sweep as sweep_of_erasure
 from roadmap_content.capabilities.erasure.deleted import remove_deleted
@@ -22,7 +23,7 @@ from roadmap_content.capabilities.erasure.rows import RuleMissingError, erase_ro
 from roadmap_content.client.http import path_of
 from roadmap_content.content.roadmaps.metadata import lock_roadmap
 from roadmap_content.contracts.erasure import Removed
-from roadmap_content.contracts.errors import RoadmapLockedError
+from roadmap_content.contracts.errors import DatabaseUnavailableError, RoadmapLockedError
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.aws.executions import ExecutionsUnavailableError
 from roadmap_content.platform.postgres.transactions import transact
@@ -30,6 +31,7 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage import keys
 from roadmap_content.platform.storage.bucket import Bucket, StoredVersion
+from roadmap_content.runs.reconciliation.sweeps import forget_places
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.queue.capacity import NOTHING
 from roadmap_content.state.queue.claims import Claim, claim
@@ -405,6 +407,69 @@ def test_an_interrupted_erasure_is_repeated(
     assert versions(s3, "alice") == []
 
 
+def stops_after_the_objects(monkeypatch: pytest.MonkeyPatch, stop: str) -> None:
+    """Let each request stop when the objects of its first page are deleted, or repeat each transaction."""
+    if stop == "the run of a late claim":
+        soon = [datetime.now(UTC)]
+        monkeypatch.setattr(erase_of_users, "quiet_at", lambda *_: soon.pop() if soon else None)
+    elif stop == "a database that does not answer":
+        monkeypatch.setattr(erase_of_users, "forget_places", once_refused(forget_places))
+    elif stop == "an object that S3 keeps":
+        monkeypatch.setattr(Bucket, "delete_versions", keeps_the_last(Bucket.delete_versions))
+    else:
+
+        def twice(*arguments: Any, **named: Any) -> Any:
+            """As if the first COMMIT had not been answered."""
+            transact(*arguments, **named)
+            return transact(*arguments, **named)
+
+        monkeypatch.setattr(erase_of_users, "transact", twice)
+
+
+def once_refused(work: Callable[..., Any]) -> Callable[..., Any]:
+    refusals = [DatabaseUnavailableError("no answer")]
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        if refusals:
+            raise refusals.pop()
+        return work(*arguments, **named)
+
+    return call
+
+
+def keeps_the_last(delete: Callable[..., dict[StoredVersion, str]]) -> Callable[..., Any]:
+    kept: list[StoredVersion] = []
+
+    def call(bucket: Bucket, versions: Sequence[StoredVersion]) -> dict[StoredVersion, str]:
+        if kept or len(versions) < 2:
+            return delete(bucket, versions)
+        kept.append(versions[-1])
+        return delete(bucket, versions[:-1]) | {versions[-1]: "InternalError"}
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [
+        "the run of a late claim",
+        "a database that does not answer",
+        "an object that S3 keeps",
+        "a COMMIT without an answer",
+    ],
+)
+def test_the_receipt_counts_each_object_once_wherever_a_request_stops(
+    of_two_users: Pipeline, ask: Ask, monkeypatch: pytest.MonkeyPatch, stop: str
+) -> None:
+    preview = erase(ask, "alice", dry_run="true", product_rows="true")["removed"]
+    stops_after_the_objects(monkeypatch, stop)
+    ask("DELETE", "/users/-/content", {"exact": "alice", "product_rows": "true"}, **OPERATOR)
+    assert erase(ask, "alice")["complete"]
+    entry, *_ = of_two_users.rows("SELECT removed FROM content_erasures ORDER BY began_at")
+    removed = Removed.model_validate(entry["removed"])
+    assert (removed.objects, removed.rows) == (preview.objects, preview.rows)
+
+
 def once(work: Callable[..., Any]) -> Callable[..., Any]:
     """Work that succeeds once, and then interrupts."""
     calls = iter([work])
@@ -764,9 +829,10 @@ class _Objects(Bucket):
             return [], None
         return [StoredVersion(f"{prefix}{number}", "v", 9, True) for number in range(90)], None
 
-    def delete_versions(self, versions: Sequence[StoredVersion]) -> None:
+    def delete_versions(self, versions: Sequence[StoredVersion]) -> dict[StoredVersion, str]:
         """Delete the objects of the prefix of these."""
         self.deleted.update(each.key.rpartition("/")[0] + "/" for each in versions)
+        return {}
 
 
 @pytest.mark.nightly

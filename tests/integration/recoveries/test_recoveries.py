@@ -214,6 +214,19 @@ def test_a_recovery_shows_when_its_tasks_ended_and_estimates_the_rest(
     assert (progress()["most_seconds"], len(progress()["ended"])) == (None, 6)
 
 
+def test_a_recovery_that_is_paused_before_its_first_step_starts_when_it_is_resumed(
+    pipeline: Pipeline, send: Send, create_waiting: Callable[..., str]
+) -> None:
+    """Its rate does not count the pause."""
+    fail(pipeline, 1)
+    for then in ("cancel", "resume"):
+        recovery_id = create_waiting()
+        paused = send("POST", f"/{recovery_id}/pause").body
+        assert (paused["state"], paused["started_at"], paused["rate_actual"]) == ("paused", None, None)
+        changed = send("POST", f"/{recovery_id}/{then}").body
+        assert (changed["started_at"] is not None) == (then == "resume"), changed
+
+
 @pytest.mark.parametrize(
     ("cause", "all_missing"),
     [("error_code", False), ("error_code", True), ("group_id", False), ("content_type", True)],

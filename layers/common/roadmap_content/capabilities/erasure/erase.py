@@ -6,6 +6,7 @@ step of a stopped run is over: anything that it may still have written is delete
 interruption, the caller begins again: deleted rows are not found again.
 """
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -31,7 +32,7 @@ from ...state.tasks.task import disown_tasks
 from . import register, rows
 from .attempts import end_attempts_of, open_attempts_of, quiet_at
 from .errors import ErasureRefusedError
-from .objects import clear_objects
+from .objects import Cleared, clear_objects
 from .rows import Subjects
 
 PAGE = 20
@@ -96,9 +97,9 @@ def preview_erasure(services: Services, request: Erasure, deadline: Deadline) ->
                 dry_run=True, complete=True, removed=goes, stays=stays, remains=_remains(services)
             )
         page, ours, of_product = counted
-        objects, texts = _clear(services.bucket, page, deadline, erase=False)
-        goes += ours + objects
-        stays += texts
+        counted_objects = _clear(services.bucket, page, deadline, erase=False).complete()
+        goes += ours + counted_objects.goes
+        stays += counted_objects.stays
         if request.product_rows:
             goes += of_product
         else:
@@ -141,10 +142,11 @@ def erase_user(services: Services, request: Erasure, deadline: Deadline) -> Eras
         page = part.read_page(place)
         if page is None:
             return part.end(removed)
-        removed_now = part.erase_page(page)
-        if removed_now is None:
+        removed += part.clear_page(page)
+        removed_rows = part.erase_page(page)
+        if removed_rows is None:
             break
-        removed += removed_now
+        removed += removed_rows
         place = page.subjects.last
     after = ":".join(place) if any(place) else None
     return ErasureAnswer(dry_run=False, complete=False, removed=removed, after=after)
@@ -199,13 +201,21 @@ class _Part(NamedTuple):
         with _refused_by_the_product():
             return transact(self.services.engine, read, self.deadline)
 
+    def clear_page(self, page: _Page) -> Removed:
+        """Delete the objects of a page, and add their numbers to the receipt at once, also those of a page
+        that is not finished: a repetition does not find them again.
+        """
+        cleared = _clear(self.services.bucket, page, self.deadline, erase=True)
+        engine, erasure_id, part = self.services.engine, self.entry.erasure_id, str(uuid.uuid4())
+        transact(engine, register.add_removed, self.deadline, erasure_id, cleared.goes, part)
+        return cleared.complete().goes
+
     def erase_page(self, page: _Page) -> Removed | None:
-        """Delete the objects and the rows of a page, and add their numbers to the receipt; `None` if a claim
-        that began before the erasure has made an attempt: its run is stopped first, and may have written
-        until then.
+        """Delete the rows of a page, whose objects are deleted, and add their numbers to the receipt; `None`
+        if a claim that began before the erasure has made an attempt: its run is stopped first, and may have
+        written until then.
         """
         subjects, product_rows = page.subjects, self.entry.product_rows
-        objects, _ = _clear(self.services.bucket, page, self.deadline, erase=True)
 
         def erase(connection: Connection) -> Removed | None:
             rows.lock_subjects(connection, subjects)
@@ -215,7 +225,7 @@ class _Part(NamedTuple):
                 mark = register.mark_of_task(self.entry.erasure_id)
                 disown_tasks(connection, self.request.user_id, subjects.tasks, mark)
             hooks = self.services.failure_hooks
-            removed = objects + rows.erase_rows(connection, hooks, subjects, product_rows=product_rows)
+            removed = rows.erase_rows(connection, hooks, subjects, product_rows=product_rows)
             forget_places(connection, subjects.tasks, subjects.roadmaps)
             register.add_removed(connection, self.entry.erasure_id, removed)
             return removed
@@ -292,10 +302,8 @@ def _read_page(
     return _Page(subjects, of_product, rows.texts_of_others(connection, subjects.roadmaps, going_user))
 
 
-def _clear(bucket: Bucket, page: _Page, deadline: Deadline, *, erase: bool) -> tuple[Removed, Removed]:
-    """Delete or count the objects of a page; return those that go, and the texts of the product's rows, of
-    which the latest versions stay.
-    """
+def _clear(bucket: Bucket, page: _Page, deadline: Deadline, *, erase: bool) -> Cleared:
+    """Delete or count the objects of a page. The latest versions of the texts of the product's rows stay."""
     named = bucket.keys_in(page.of_product)
 
     def stays(version: StoredVersion) -> bool:

@@ -40,9 +40,12 @@ WHERE erasure_id = :erasure_id AND user_hash = :user_hash RETURNING {_COLUMNS}
 """)
 
 # Reads the numbers so far, and keeps others from adding to them.
-LOCK = text("SELECT removed FROM content_erasures WHERE erasure_id = :erasure_id FOR UPDATE")
+LOCK = text("SELECT removed, last_counted FROM content_erasures WHERE erasure_id = :erasure_id FOR UPDATE")
 
-ADD = text("UPDATE content_erasures SET removed = CAST(:removed AS json) WHERE erasure_id = :erasure_id")
+ADD = text("""
+UPDATE content_erasures SET removed = CAST(:removed AS json), last_counted = coalesce(:part, last_counted)
+WHERE erasure_id = :erasure_id
+""")
 
 # Ends an erasure, and removes the user's name. One that is applied again keeps its first end, which decides
 # what is older.
@@ -137,11 +140,14 @@ def read_receipt(connection: Connection, task: Task) -> dict[str, Receipt | None
     return {"erased": None if row is None else _entry(row).receipt}
 
 
-def add_removed(connection: Connection, erasure_id: str, removed: Removed) -> None:
-    """Add to the numbers of an erasure, in the transaction that deletes the rows."""
-    removed_before = Removed.model_validate(connection.execute(LOCK, {"erasure_id": erasure_id}).scalar_one())
-    total = (removed_before + removed).model_dump_json()
-    connection.execute(ADD, {"erasure_id": erasure_id, "removed": total})
+def add_removed(connection: Connection, erasure_id: str, removed: Removed, part: str | None = None) -> None:
+    """Add to the numbers of an erasure: rows in the transaction that deletes them, which finds none when it
+    is repeated; objects, which are deleted before, with a new id of this `part`, which is counted once.
+    """
+    before = connection.execute(LOCK, {"erasure_id": erasure_id}).one()
+    if part is None or before.last_counted != part:
+        total = (Removed.model_validate(before.removed) + removed).model_dump_json()
+        connection.execute(ADD, {"erasure_id": erasure_id, "removed": total, "part": part})
 
 
 def end_erasure(connection: Connection, erasure_id: str) -> Entry:

@@ -70,12 +70,14 @@ def _remove(services: Services, due: Sequence[DueTask], days: int, deadline: Dea
     subjects = subjects_of(due)
     urls = transact(services.engine, texts_of_others, deadline, subjects.roadmaps)
     of_others = services.bucket.keys_in(urls)
-    objects, _ = clear_objects(
+    cleared = clear_objects(
         services.bucket, subjects, lambda version: not is_ours(version.key), of_others, deadline, erase=True
-    )
+    ).complete()
     rows = transact(services.engine, remove_deleted, deadline, services.failure_hooks, due, days)
     task_ids = [task.task_id for task in due]
-    logger.info("deleted_tasks_forgotten", tasks=task_ids, **(objects + rows).model_dump(exclude={"names"}))
+    logger.info(
+        "deleted_tasks_forgotten", tasks=task_ids, **(cleared.goes + rows).model_dump(exclude={"names"})
+    )
 
 
 def days_after_deletion(settings: Settings) -> int:

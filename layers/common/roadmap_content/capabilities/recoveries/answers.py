@@ -100,7 +100,7 @@ def _undone(connection: Connection, recovery: Recovery) -> UndoCounts | None:
 
 
 def _rate(recovery: Recovery, started: int) -> float | None:
-    """Started tasks per minute so far."""
+    """Started tasks per minute since the recovery has started, pauses included."""
     if recovery.started_at is None:
         return None
     end = recovery.ended_at or recovery.now

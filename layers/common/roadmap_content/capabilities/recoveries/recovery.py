@@ -72,11 +72,12 @@ SELECT count(*) FILTER (WHERE state NOT IN ('paused', 'paused_by_breaker')) AS r
 FROM content_recoveries WHERE ended_at IS NULL
 """)
 
-# Writes what a step has decided, and that it has been made now.
+# Writes what a step or a person has decided, and that it was now. A recovery starts with the first step that
+# permits starts, and not if it is paused or cancelled before.
 WRITE = text("""
 UPDATE content_recoveries SET
     state = :state, stop_reason = :stop_reason, next_start_at = :next_start_at,
-    started_at = coalesce(started_at, now()),
+    started_at = coalesce(started_at, CASE WHEN :state IN ('canary', 'running') THEN now() END),
     advanced_at = clock_timestamp(),
     ended_at = CASE WHEN :ended THEN coalesce(ended_at, now()) END
 WHERE recovery_id = :recovery_id
@@ -207,9 +208,7 @@ def add_tokens(connection: Connection, recovery_id: str, tokens: int, paid: int)
 
 def resume_recovery(connection: Connection, recovery: Recovery) -> None:
     """Return a paused recovery, which must be locked, to the state in which it continues."""
-    if recovery.started_at is None:
-        state = RecoveryState.WAITING
-    elif recovery.canary and recovery.stop_reason != LOOK_AT_CANARY:
+    if recovery.canary and recovery.stop_reason != LOOK_AT_CANARY:
         state = RecoveryState.CANARY  # also if the canary has ended: `next_state` finds that out
     else:
         state = RecoveryState.RUNNING  # a person has looked at the canary

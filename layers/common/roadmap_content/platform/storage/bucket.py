@@ -227,12 +227,10 @@ class Bucket:
         more = answer.get("IsTruncated", False)
         return found, (answer["NextKeyMarker"], answer["NextVersionIdMarker"]) if more else None
 
-    def delete_versions(self, versions: Sequence[StoredVersion]) -> None:
-        """Delete up to 1,000 versions for ever.
-        Raises StorageUnavailableError: S3 kept one of them; the message contains its key and the reason.
-        """
+    def delete_versions(self, versions: Sequence[StoredVersion]) -> dict[StoredVersion, str]:
+        """Delete up to 1,000 versions for ever. Return those that S3 kept, with its reasons."""
         if not versions:
-            return
+            return {}
         named: list[ObjectIdentifierTypeDef] = [
             {"Key": version.key, "VersionId": version.version_id} for version in versions
         ]
@@ -242,8 +240,12 @@ class Bucket:
 
         answer = self._request(versions[0].key, delete)
         assert answer is not None  # noqa: S101 - as above
-        for error in answer.get("Errors", ()):
-            raise StorageUnavailableError(f"{error['Key']}: {error['Code']}")
+        reasons = {(error["Key"], error["VersionId"]): error["Code"] for error in answer.get("Errors", ())}
+        return {
+            version: reasons[version.key, version.version_id]
+            for version in versions
+            if (version.key, version.version_id) in reasons
+        }
 
     def _request(self, key: str, send: Callable[[], R], *, missing: bool = False) -> R | None:
         """Send a request; `None` if the object is missing and the caller accepts that."""
