@@ -8,6 +8,7 @@ import pytest
 
 from roadmap_content.capabilities.recoveries.decisions import LOOK_AT_CANARY
 from roadmap_content.contracts.items import ContentType
+from roadmap_content.platform.storage.staging import FEW
 from tests.integration.automatic_attempts.test_automatic import run_started
 from tests.integration.recoveries.test_recoveries import turn
 from tests.integration.test_generator_function import IDS, USAGE, content_of, server, use
@@ -61,6 +62,12 @@ def change(pipeline: Pipeline, ask: Ask, instruction: str, **body: str) -> None:
     assert run_started(pipeline) == 1
 
 
+def previewed(ask: Ask, **body: str) -> tuple[int, int]:
+    """The staged tutorials, and those to generate, of a preview."""
+    reply = ask("POST", "/tasks/t-1/retry", QUERY | {"dry_run": "true"}, body=body or None)
+    return reply.body["staged"]["tutorial"], reply.body["to_generate"]["tutorial"]
+
+
 @pytest.mark.parametrize("instruction", ["Add an example.", HOSTILE, "x" * 2_000])
 def test_one_item_is_changed_and_every_other_one_stays(
     pipeline: Pipeline, saved: LambdaServer, ask: Ask, instruction: str
@@ -84,7 +91,7 @@ def test_only_the_named_content_is_changed(pipeline: Pipeline, saved: LambdaServ
 
 
 def test_a_draft_that_another_instruction_made_is_not_used(
-    pipeline: Pipeline, saved: LambdaServer, ask: Ask
+    pipeline: Pipeline, saved: LambdaServer, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was generated, and could not be saved."""
     pipeline.execute(
@@ -95,6 +102,10 @@ def test_a_draft_that_another_instruction_made_is_not_used(
     change(pipeline, ask, "Longer.")
     assert not read(ask)["markdown"].endswith("Longer.")
     pipeline.execute("DROP TRIGGER refuse ON tutorial_metadata")
+    for few in (FEW, 0):  # looked up one by one, or listed
+        monkeypatch.setattr("roadmap_content.platform.storage.staging.FEW", few)
+        assert previewed(ask, instruction="Longer.") == (1, 0)
+        assert previewed(ask, instruction="Shorter.") == previewed(ask) == (0, 1)
     change(pipeline, ask, "Shorter.")
     assert read(ask)["markdown"].endswith("\n\nShorter.")
     assert [event["instruction"] for event in saved.events] == ["Longer.", "Shorter."]

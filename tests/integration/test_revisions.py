@@ -12,10 +12,11 @@ from roadmap_content.api.restores import Author, Restore
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.metadata import lock_roadmap
 from roadmap_content.content.rows import merge_items
+from roadmap_content.contracts.documents import MAX_STAGED
 from roadmap_content.contracts.errors import ChangedSinceError, DatabaseUnavailableError
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
-from roadmap_content.platform.storage.keys import text_key
+from roadmap_content.platform.storage.keys import replacement_key, text_key
 from roadmap_content.runs.reconciliation.retention import remove_expired
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
@@ -102,6 +103,17 @@ def test_retention_keeps_the_revision_and_the_origin_of_current_content(
         assert after == before
         regenerate(pipeline, kind, attempt)
         assert items.content() != content
+
+
+def test_a_staged_replacement_that_is_too_large_is_generated_again(pipeline: Pipeline, ask: Ask) -> None:
+    """The attempt that reads it refuses it, and the next one rejects it."""
+    items = Items(ask, ContentType.QUIZ)
+    before = items.revisions()[0]["content_id"]
+    key = replacement_key("r-1", Item(FIRST, ContentType.QUIZ), before)
+    pipeline.bucket.put(key, b"x" * (MAX_STAGED + 1))
+    for attempt in (2, 3):
+        regenerate(pipeline, ContentType.QUIZ, attempt)
+    assert items.revisions()[0]["content_id"] != before
 
 
 @KINDS

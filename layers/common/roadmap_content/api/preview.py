@@ -66,8 +66,8 @@ def preview_retry(
         )
 
     replaces, rejections, tokens, basis = transact(engine, read, deadline)
-    staging = Staging(services.bucket, roadmap_id, replaces)
-    staged = staging.staged_among(items) if items else frozenset()
+    staging = Staging(services.bucket, roadmap_id, replaces, scope.instruction)
+    staged = staging.staged_among(items)
     staged -= _rejected_among(staging, staged, rejections)
     to_generate = [item for item in items if item not in staged]
     estimate = None if tokens is None else round(tokens * len(to_generate))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import (
         DeleteObjectsOutputTypeDef,
+        HeadObjectOutputTypeDef,
         ListObjectVersionsOutputTypeDef,
         ObjectIdentifierTypeDef,
     )
@@ -148,12 +149,20 @@ class Bucket:
         )
 
     def holds(self, key: str) -> bool:
-        return self.describe(key) is not None
+        return self._head(key) is not None
 
     def describe(self, key: str) -> StoredEntry | None:
         """The size and age of an object; `None` if there is none."""
-        head = self._request(key, lambda: self._client.head_object(Bucket=self.name, Key=key), missing=True)
+        head = self._head(key)
         return None if head is None else StoredEntry(key, head["ContentLength"], head["LastModified"])
+
+    def metadata(self, key: str) -> Mapping[str, str] | None:
+        """The metadata of an object of any size; `None` if there is none."""
+        head = self._head(key)
+        return None if head is None else head["Metadata"]
+
+    def _head(self, key: str) -> "HeadObjectOutputTypeDef | None":
+        return self._request(key, lambda: self._client.head_object(Bucket=self.name, Key=key), missing=True)
 
     def entries(self, prefix: str, after: str = "") -> list[StoredEntry]:
         """One page (1,000) of the objects with keys that start with `prefix` and come after `after`."""

@@ -25,13 +25,22 @@ FEW = 48
 
 class Staging:
     """The staged content of one roadmap. `replaces` contains the ids of the saved rows to replace. The
-    content for such an item is staged under a separate key, next to the content from which the row was saved.
+    content for such an item is staged under a separate key, next to the content from which the row was saved,
+    and is for one `instruction`: a draft for another one does not count as staged, and is overwritten.
     """
 
-    def __init__(self, bucket: Bucket, roadmap_id: str, replaces: Mapping[Item, str] | None = None) -> None:
+    def __init__(
+        self,
+        bucket: Bucket,
+        roadmap_id: str,
+        replaces: Mapping[Item, str] | None = None,
+        instruction: str | None = None,
+    ) -> None:
         self._bucket = bucket
         self._roadmap_id = roadmap_id
         self._replaces = replaces or {}
+        self.instruction = None if instruction is None else fingerprint(instruction.encode())
+        """The fingerprint of the instruction, as the origins of its drafts have it."""
 
     def _key(self, item: Item) -> str:
         replaced_id = self._replaces.get(item)
@@ -40,7 +49,11 @@ class Staging:
         return replacement_key(self._roadmap_id, item, replaced_id)
 
     def holds(self, item: Item) -> bool:
-        return self._bucket.holds(self._key(item))
+        key = self._key(item)
+        if item not in self._replaces:
+            return self._bucket.holds(key)
+        metadata = self._bucket.metadata(key)
+        return metadata is not None and Origin.of_metadata(metadata).instruction == self.instruction
 
     def listed(self, items: Iterable[Item]) -> frozenset[Item]:
         """The items that are staged according to one page of the S3 listing of each content type.
@@ -63,7 +76,9 @@ class Staging:
         return frozenset(by_key[key] for key in keys if key in by_key)
 
     def staged_among(self, items: Sequence[Item]) -> frozenset[Item]:
-        """The staged items among some items. A few are looked up one by one; more are listed."""
+        """The staged items among some items. A few are looked up one by one; more are listed, and then only
+        the listed drafts that replace a content are looked up.
+        """
         if len(items) <= FEW:
             return frozenset(compress(items, in_parallel(self.holds, items)))
         types = {item.content_type for item in items}
@@ -71,9 +86,9 @@ class Staging:
         if self._replaces:
             prefixes += [replacement_prefix(self._roadmap_id, content_type) for content_type in types]
         listed = set(chain.from_iterable(in_parallel(self._bucket.all_keys, prefixes)))
-        if not listed:
-            return frozenset()
-        return frozenset(item for item in items if self._key(item) in listed)
+        staged = [item for item in items if self._key(item) in listed]
+        drafts = [item for item in staged if item in self._replaces]
+        return frozenset(staged).difference(drafts).union(compress(drafts, in_parallel(self.holds, drafts)))
 
     def get(self, item: Item) -> StoredObject | None:
         """The staged content of an item, not validated, and its metadata; `None` if the item is not staged.

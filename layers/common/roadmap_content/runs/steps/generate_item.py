@@ -25,7 +25,7 @@ from ...content.generation.quota import GenerationStoppedError, ModelQuota, Task
 from ...content.kind import require_indexable
 from ...content.manifest import Batch
 from ...content.registry import CONTENT_KINDS
-from ...content.remedies import remedy_for
+from ...content.remedies import Remedy, remedy_for
 from ...content.rows import saved_since
 from ...content.tutorial import draft_from_text
 from ...contracts.documents import Document
@@ -44,7 +44,7 @@ from ...platform.postgres.transactions import TIME_FOR_ANOTHER, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
-from ...platform.storage.keys import fingerprint, product_text_key
+from ...platform.storage.keys import product_text_key
 from ...platform.storage.staging import Staging
 from ...state.services import Services
 from ...state.tasks.task import StopReasons, why_stopped
@@ -106,7 +106,7 @@ class ItemGeneration:
         self._concepts, self._replaces = batch
         self._bucket = services.bucket
         self._engine = services.engine
-        self._staging = Staging(services.bucket, request.plan.roadmap_id, self._replaces)
+        self._staging = Staging(services.bucket, request.plan.roadmap_id, self._replaces, context.instruction)
         self._generator, self._generator_name = generator, services.settings.generator
         self.refused: dict[Item, Origin] = {}
         """The origins of answers that are not valid content, or that a model declined."""
@@ -116,9 +116,6 @@ class ItemGeneration:
         self.locks = ItemLocks(services.engine, request.plan.roadmap_id, deadline)
         self._deadline = deadline
         self._context = context
-        text = context.instruction
-        self._instruction = None if text is None else fingerprint(text.encode())
-        """The instruction of the attempt, as the origins of its contents have it."""
 
         self._execution_arn = request.execution_arn
         self._staged = staged
@@ -179,19 +176,16 @@ class ItemGeneration:
 
     def _may_adopt(self, item: Item) -> bool:
         """Whether a stored text may be used: not if one was refused before, or there is an instruction."""
-        is_changed = self._instruction is not None and item in self._replaces
+        is_changed = self._staging.instruction is not None and item in self._replaces
         return not is_changed and item not in self._context.refusals
 
-    def _remedy(self, item: Item) -> tuple[NextAction, RecordedFailure | None]:
-        """The remedy for an item. Content is read only if it was refused, to see if it is still staged, or if
-        it replaces a saved one: a draft for another instruction is not used.
-        """
+    def _remedy(self, item: Item) -> Remedy:
+        """The remedy for an item. Content is read only if it was refused, to see if it is still staged."""
+        if not self._staging.holds(item):
+            return Remedy(NextAction.GENERATE)
         refusals_of_item = self._context.refusals.get(item)
-        staged = self._staging.get(item) if item in self._replaces else None
-        if staged is not None and Origin.of_metadata(staged.metadata).instruction != self._instruction:
-            return NextAction.GENERATE, None
         if refusals_of_item is None:
-            return (NextAction.SAVE if self._staging.holds(item) else NextAction.GENERATE), None
+            return Remedy(NextAction.SAVE)
         return remedy_for(self._staging.fingerprint(item), refusals_of_item)
 
     def _generate(self, item: Item, version: int, refused: Failure | None = None) -> None:
@@ -297,7 +291,7 @@ class ItemGeneration:
             generator=self._generator_name,
             model_id=allowance.model_id,
             prompt_version=allowance.prompt_version,
-            instruction=self._instruction,
+            instruction=self._staging.instruction,
             **(allowance.usage._asdict() if allowance.is_usage_known else {}),
         )
 
