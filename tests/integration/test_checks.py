@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
-from roadmap_content.runs.reconciliation.checks import FIRST_PAUSE, LONGEST_PAUSE, plan_checks
+from roadmap_content.platform.postgres.transactions import transact
+from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.runs.reconciliation.checks import FIRST_PAUSE, LONGEST_PAUSE, plan_checks, record_check
 from roadmap_content.runs.reconciliation.reconcile import ReconcileResult
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
@@ -97,6 +99,17 @@ def test_the_pauses_of_an_unchanged_task_double_and_a_change_ends_them(pipeline:
     sweep(pipeline)
     (row,) = pipeline.rows("SELECT next_check_at - checked_at AS pause FROM content_checks")
     assert row["pause"] == FIRST_PAUSE
+
+
+def test_the_pauses_of_a_task_that_no_change_has_planned_double_too(pipeline: Pipeline) -> None:
+    finish(pipeline)
+    pipeline.execute("DELETE FROM content_checks")
+    pauses = []
+    for _ in range(3):
+        transact(pipeline.engine, record_check, Deadline.after(60), "t-1")
+        (row,) = pipeline.rows("SELECT next_check_at - checked_at AS pause FROM content_checks")
+        pauses.append(row["pause"])
+    assert pauses == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE]
 
 
 def test_a_task_of_a_deleted_roadmap_is_not_due_until_the_roadmap_is_restored(pipeline: Pipeline) -> None:

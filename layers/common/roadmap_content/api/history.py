@@ -95,7 +95,7 @@ def list_changes(
     """
     list_name = f"changes {task_id}"
     place = decode_cursor(list_name, after, _Place)
-    task = read_task(connection, task_id, user_id)
+    task = read_task(connection, task_id, user_id)  # before its events: none is missing of a finished task
     start = place or _BEGINNING
     found = events_of_task(connection, task_id, start.position, start.part, limit + 1)
     # The first event that is found is that of the cursor, unless it is gone.

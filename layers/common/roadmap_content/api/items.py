@@ -309,6 +309,7 @@ def _state(
     if live and failure is None:
         return ItemState.GENERATING, advice(NextAction.WAIT)
     advised = None if failure is None else advice_for(failure.error_code, failure.stage)
+    # Until a person acts, the next attempt fails in the same way, whatever is staged or was rejected before.
     if advised is not None and advised.needs_person:
         return ItemState.STAGED if staged else ItemState.MISSING, advised
     if staged:

@@ -13,9 +13,9 @@ from .rows import saved_content
 MOST_LINES, MAX_LINE = 6, 300
 """Enough to show a language."""
 
-# Selects the saved content that shows the language: if there is one, a content that this system has not
-# generated, because it may have used a wrong language. Those without an origin are the product's, or older.
-# Then a tutorial, which has the longest texts.
+# Selects the saved content that shows the language. An item for which this system has never generated, not
+# even a refused answer, comes first (`false` before `true`): ours may have a wrong language. Then comes the
+# order of the content types: a tutorial has the longest texts. An index has the hashes of roadmaps.
 SIBLING = text(
     """
 WITH generated AS (

@@ -150,7 +150,8 @@ def _texts(roadmap: str) -> str:
 
 def key_in_url(url: str, bucket: str) -> str:
     """The key of an object from its URL, signed or not. The bucket is the first part of the host, or of the
-    path. The host may be that of another service with the API of S3, from which the product has moved.
+    path. The host may be any other one: that of a service with the API of S3, from which the product has
+    moved. Nothing is requested from it: the key is looked up in our bucket, like one that a row names itself.
 
     Raises:
         OtherBucketError: the URL does not name the bucket.

@@ -162,8 +162,10 @@ class RehearsalFailedError(PermanentError, code="RehearsalFailed"):
 def _require_rehearsal(connection: Connection, settings: Settings, *, is_adoption: bool) -> None:
     """Rehearse the release. A release that refuses every content raises no error of Lambda, and at few runs
     an hour a canary sees nothing. The migration is the first code of a release that a deployment runs, and
-    refuses it here; an adoption also refuses a database in which anything else of ours fails. If the rules of
-    the product refuse every roadmap, nothing is rehearsed: that is no fault of the release.
+    refuses it here; an adoption also refuses a database in which anything else of ours fails. Later, what
+    else fails (a replacement, a read) is only logged: a change of the product must not stop the deployment of
+    a correction. If the rules of the product refuse every roadmap, nothing is rehearsed: that is no fault of
+    the release.
     Raises RehearsalFailedError: the contract, the statement, the schema or a right refuses it.
     """
     try:

@@ -69,11 +69,11 @@ WHERE {IS_CHECKED} ORDER BY coalesce(c.checked_at, {instant("t.updated_at")}), t
 """)
 
 # Records a check, and plans the next one: after the task's pause, which doubles, or after the first pause if
-# the check failed. A task that another session holds stays due: an erasure may be removing what this would
-# write. One whose user was erased since it was read has attempt 0.
+# the check failed or no change has planned it. A task that another session holds stays due: an erasure may be
+# removing what this would write. One whose user was erased since it was read has attempt 0.
 RECORD = text("""
 INSERT INTO content_checks AS c (task_id, checked_at, next_check_at, pause, error_code, reason)
-SELECT task_id, now(), now() + first.pause, first.pause, :error_code, :reason
+SELECT task_id, now(), now() + first.pause, 2 * first.pause, :error_code, :reason
 FROM roadmap_tasks t, (SELECT make_interval(secs => :first) AS pause) AS first
 WHERE task_id = :task_id AND attempt > 0 FOR NO KEY UPDATE OF t SKIP LOCKED
 ON CONFLICT (task_id) DO UPDATE SET

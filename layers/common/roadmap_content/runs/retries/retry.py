@@ -62,6 +62,7 @@ def retry_task(
         TaskNotFoundError: the user has no such task.
         RoadmapNotFoundError, InvalidFrameworkError: there is no framework to compare the tables with.
         ItemNotFoundError: the roadmap has no such concept.
+        ChangedSinceError: the scope has an instruction for revisions that no item has any more.
         ClaimRefusedError: an attempt is running for the task.
         TaskCancelledError: the attempt is automatic, and the task was cancelled.
         NotAtContentStageError: the task has not reached content generation in the product.

@@ -174,6 +174,8 @@ def project_rows(
             changed.append("framework_data")
     if not has_concept_metadata(connection):
         return changed
+    # Always in a savepoint: what a rule of the product's table refuses, it refuses at each end of a task, and
+    # each would be tried twice. A refusal of the column above is too rare for a round trip more.
     with undone_alone(connection, "concept_metadata_refused", always=True, roadmap_id=roadmap_id):
         if concepts := project_concept_metadata(connection, roadmap_id, framework.nodes, rows):
             logger.info("concept_metadata_updated", roadmap_id=roadmap_id, concepts=concepts)

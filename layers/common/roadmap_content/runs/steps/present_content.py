@@ -1,8 +1,5 @@
 """The present content of an item that is to be changed."""
 
-import json
-from datetime import datetime
-
 from sqlalchemy import Engine
 
 from ...content.registry import CONTENT_KINDS
@@ -19,7 +16,7 @@ from ...platform.storage.bucket import Bucket, ObjectTooLargeError
 def present_content(
     engine: Engine, bucket: Bucket, roadmap_id: str, item: Item, deadline: Deadline
 ) -> Document | None:
-    """The saved content with its text, as JSON values; `None` if nothing is saved.
+    """The fields of the saved content, with its text; `None` if nothing is saved.
 
     Raises:
         TextUnavailableError: the text does not exist, or is another one.
@@ -36,5 +33,4 @@ def present_content(
         except ObjectTooLargeError:
             raise InvalidContentError("the present content is too large to be changed") from None
     del row["generated_at"]
-    content: Document = json.loads(json.dumps(row, default=datetime.isoformat))
-    return content
+    return row
