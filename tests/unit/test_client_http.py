@@ -17,6 +17,7 @@ from roadmap_content.client import http as client_http
 from roadmap_content.client.client import Client
 from roadmap_content.client.http import ApiRefusedError, ApiUnavailableError, HttpAnswer, HttpApi
 from roadmap_content.contracts.errors import InvalidRequestError
+from roadmap_content.contracts.states import TaskResult
 from tests.support.http_server import HttpServer, Reply
 from tests.support.openapi import example
 from tests.unit.conftest import stand_in
@@ -194,11 +195,11 @@ def test_a_recovery_that_is_not_followed_to_its_end_says_that_it_continues(
     pauses: list[float],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    running = example("RecoveryAnswer", recovery_id="r-1", state="running", ended_at=None)
+    counts = dict.fromkeys(("total", *TaskResult), 1)
+    running = example("RecoveryAnswer", recovery_id="r-1", state="running", ended_at=None, counts=counts)
     api = Api(HttpAnswer(200, example("RecoveryPreview")), HttpAnswer(201, running), ended)
     stand_in(api, monkeypatch.setattr)
     monkeypatch.setattr(recoveries, "POLL_SECONDS", 0)
-    monkeypatch.setattr(recoveries, "_progress", lambda _: "")
     result = CliRunner().invoke(app, ["heal", "--reason", "an outage", "--yes"])
     assert "continues without this command" in result.stderr
     assert "recoveries r-1" in result.stderr
