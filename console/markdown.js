@@ -25,11 +25,19 @@ async function load() {
   };
   made.block.ruler.before("table", "deadline", inTime);
   made.inline.ruler.before("text", "deadline", inTime);
-  // A footnote of one word would be read as the target of a link, and would not be shown.
+  // A footnote of one word would be read as the target of a link, and would not be shown; its further paragraphs as code.
   const paragraph = made.block.ruler.getRules("").at(-1);
-  made.block.ruler.before("reference", "footnote", (state, line, end, silent) =>
-    state.src.startsWith("[^", (state.bMarks[line] ?? 0) + (state.tShift[line] ?? 0)) ? Boolean(paragraph?.(state, line, end, silent)) : false,
-  );
+  made.block.ruler.before("reference", "footnote", (/** @type {any} */ state, line, end) => {
+    if (!state.src.startsWith("[^", state.bMarks[line] + state.tShift[line])) return false;
+    paragraph?.(state, line, end, false);
+    for (let k = state.line; k < end && (state.isEmpty(k) || state.sCount[k] >= state.blkIndent + 4); k += 1) {
+      const width = state.isEmpty(k) ? 0 : state.src[state.bMarks[k]] === "\t" ? 1 : 4;
+      state.bMarks[k] += width;
+      state.tShift[k] -= width;
+      state.sCount[k] -= 4;
+    }
+    return true;
+  });
   made.block.ruler.before("fence", "formula", readFormulas, { alt: ["paragraph", "reference", "blockquote", "list"] });
   made.inline.ruler.before("escape", "formula", readFormula);
   reader = made;

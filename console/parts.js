@@ -90,7 +90,7 @@ export const Progress = ({ saved, failed, missing, total }) => html`
 export function ErrorNote({ error, at, retry, missing, forbidden }) {
   const sentence = errorSentence(error, { missing, forbidden });
   const works = T.errors.works[error.kind];
-  const step = html`${T.errors.next[error.kind]}${works && html` ${T.errors.staysSo} <${Link} to=${href(["runbook"])}>${T.health.runbook}<//>`}`;
+  const step = html`${T.errors.next[error.kind === "invalid" ? "missing" : error.kind]}${works && html` ${T.errors.staysSo} <${Link} to=${href(["runbook"])}>${T.health.runbook}<//>`}`;
   // What does not exist, will not exist after another request.
   const rest = html`${error.code && html`<p class="meta"><code>${error.code}</code> ${error.status}</p>`}
     ${retry && error.kind !== "missing" && error.kind !== "invalid" && html`<button type="button" onClick=${retry}>${T.tryAgain}</button>`}`;

@@ -212,7 +212,7 @@ function Results({ id, undone, result, page, refresh }) {
         <h2 id="results-heading">${T.recoveries.tasks}</h2>
         <${Chips}
           label=${T.recoveries.tasks}
-          options=${[null, ...RESULTS].map((each) => [each, each ? T.recoveries.results[each] : T.recoveries.allResults])}
+          options=${[null, ...RESULTS].map((each) => [each, each ? T.recoveries.results[each] : T.all])}
           chosen=${result}
           choose=${(/** @type {string | null} */ each) => change({ result: each }, { replace: true })}
         />
@@ -222,7 +222,7 @@ function Results({ id, undone, result, page, refresh }) {
         rows.length > 0 &&
         html`<table class="cards">
           <thead>
-            <tr><th>${T.tasksView.status}</th><th>${T.sections.tasks}</th><th>${T.heal.reason}</th><th class="right">${T.tasksView.updated}</th></tr>
+            <tr><th>${T.tasksView.status}</th><th>${T.sections.tasks}</th><th>${T.heal.reason}</th><th class="right">${T.task.updated}</th></tr>
           </thead>
           <tbody>
             ${rows.map(

@@ -225,7 +225,7 @@ function FilterBar({ query, session, filtered }) {
         </label>`
       }
       <label class="field extra">
-        <span>${T.tasksView.updated}</span>
+        <span>${T.task.updated}</span>
         <select value=${query.get("within") ?? ""} onChange=${set("within")}>
           ${Object.entries(T.tasksView.within).map(([value, text]) => html`<option key=${value} value=${value}>${text}</option>`)}
         </select>
@@ -256,7 +256,7 @@ function TaskList({ rows, live, users, chosen, toggle, choose }) {
       }
       <div class="task-card meta" aria-hidden="true">
         <span class="title">${T.tasksView.roadmap}</span><span class="state">${T.tasksView.status}</span><span class="progress">${T.tasksView.progress}</span>
-        <span class="reason">${T.heal.reason}</span>${users && html`<span class="user">${T.tasksView.user}</span>`}<span class="time">${T.tasksView.updated}</span>
+        <span class="reason">${T.heal.reason}</span>${users && html`<span class="user">${T.tasksView.user}</span>`}<span class="time">${T.task.updated}</span>
       </div>
     </div>
     <ul class="tasks" tabindex="-1">

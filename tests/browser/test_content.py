@@ -158,6 +158,10 @@ DRAW = """async text => {
         ("- one\n- two", "<li>one</li>"),
         ("[^1]: a footnote", "[^1]: a footnote"),
         ("[^1]: word", "[^1]: word"),
+        (
+            "[^1]: a\nb\n\n    c\n\n    - d\n\n        e\n\nf",
+            "b</p><p>c</p><ul><li><p>d</p><p>e</p></li></ul><p>f</p>",
+        ),
         ("- [ ] a box", "[ ] a box"),
         ("$a_1 * b_2 * c$ and $5,\\,x$", "<p><code>$a_1 * b_2 * c$</code> and <code>$5,\\,x$</code></p>"),
         ("for $5 and $6, or $7-$8 *or* \\$9$", "<p>for $5 and $6, or $7-$8 <em>or</em> $9$</p>"),

@@ -19,7 +19,7 @@ from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.unfinished import COUNT_STUCK
 from tests.integration.test_concurrency import at_once
 from tests.integration.test_many_plans import nodes
-from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts, quiz
+from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts, quiz, tutorial
 from tests.support.pipeline import Pipeline, services_for
 from tests.support.requests_to_api import Ask, Reply
 
@@ -87,6 +87,29 @@ def test_a_group_shows_its_number_of_tasks_and_links_to_them(pipeline: Pipeline,
     }
     assert get("/failures", {"status": "partial_failure"}).body["items"] == groups
     assert get("/failures", {"status": "failed"}).body["items"] == []
+
+
+def test_a_task_that_a_failure_selects_shows_its_reason(pipeline: Pipeline, get: Get) -> None:
+    """Regression: a list of one error code showed each task's most frequent reason."""
+    ids = concept_ids(3)
+    pipeline.load(bundle_of(ids))
+    for concept_id in ids[:2]:
+        pipeline.stage(Item(concept_id, ContentType.QUIZ), b"{")
+    taken = tutorial(ids[2], tutorial_id="taken")
+    pipeline.execute(
+        "INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, summary, content_url,"
+        " content_status, content_version, is_latest, estimated_completion_time, generated_at)"
+        " SELECT 'taken', 'b', roadmap_id, '', '', '', 'completed', 1, true, 1, now() FROM roadmap_metadata"
+    )
+    pipeline.stage(Item(ids[2], ContentType.TUTORIAL), json.dumps(taken).encode())
+    pipeline.run()
+    for query, code in (
+        ({}, "InvalidContent"),
+        ({"error_code": "IdTaken"}, "IdTaken"),
+        ({"content_type": "tutorial"}, "IdTaken"),
+    ):
+        (task,) = get("/tasks", query).body["items"]
+        assert task["top_reason"]["error_code"] == code
 
 
 def test_a_cause_of_several_types_is_one_group_with_counts_by_type(pipeline: Pipeline, get: Get) -> None:

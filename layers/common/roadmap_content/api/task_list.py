@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -38,7 +38,10 @@ def list_tasks(
     recoveries = read_recoveries_of(connection, capabilities, [row.task_id for row in page.rows])
     is_stopped = read_capacity(connection).stop is not None
     return TaskPage(
-        items=[_task_row(row, recoveries.get(row.task_id), is_stopped=is_stopped) for row in page.rows],
+        items=[
+            _task_row(row, recoveries.get(row.task_id), task_filter.by_failure, is_stopped=is_stopped)
+            for row in page.rows
+        ],
         next_cursor=None if page.next_key is None else encode_cursor(list_name, page.next_key),
         total=total.tasks,
         total_is_exact=total.is_exact,
@@ -48,10 +51,13 @@ def list_tasks(
 def _task_row(
     row: Any,  # noqa: ANN401 - a SQLAlchemy row
     recovery: InRecovery | None,
+    by_failure: Mapping[str, str],
     *,
     is_stopped: bool,
 ) -> TaskRow:
-    """A row of the list. The list reads no contents: the missing items follow from the task's records."""
+    """A row of the list. The list reads no contents: the missing items follow from the task's records.
+    `by_failure`: the list's conditions on failures, which its reason meets.
+    """
     groups = row.groups or []
     facts = TaskFacts(
         status=row.status,
@@ -59,24 +65,26 @@ def _task_row(
         state=state_of(row.status, row.attempt, row.queue_state, is_open=row.attempt_is_open),
         next_at=row.next_at,
         is_missing=row.status != "completed",
-        advice=worst(advice_for(code, Stage(stage)) for code, stage, *_ in groups),
+        advice=worst(advice_for(group["error_code"], Stage(group["stage"])) for group in groups),
         is_erased=row.erased,
         is_stopped=is_stopped,
         recovery=recovery,
     )
     derived = {
         "progress": item_totals(row.execution_summary),
-        "top_reason": _top_reason(groups),
+        "top_reason": _top_reason(
+            [group for group in groups if by_failure.items() <= group.items()] or groups
+        ),
         "turn": turn_of(facts),
     }
     return TaskRow.model_validate({**row._mapping, **derived})
 
 
-def _top_reason(groups: Sequence[tuple[str, str, str, int]]) -> TopReason | None:
-    """The reason of most failed items. `groups`: `(error code, stage, reason, items)`."""
+def _top_reason(groups: Sequence[Mapping[str, Any]]) -> TopReason | None:
+    """The reason of most failed items."""
     sums: Counter[tuple[str, str, str]] = Counter()
-    for error_code, stage, reason, items in groups:  # a group has a row for each content type
-        sums[error_code, stage, reason] += items
+    for group in groups:  # a group has a row for each content type
+        sums[group["error_code"], group["stage"], group["reason"]] += group["items"]
     if not sums:
         return None
     (error_code, stage, reason), items = sums.most_common(1)[0]

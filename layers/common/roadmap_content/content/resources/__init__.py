@@ -103,7 +103,7 @@ def _project(row: Row | None) -> Document:
 
 KIND = ContentKind(
     content_type=ContentType.RESOURCES,
-    names={"en": Names("resource list", "Resources", "R"), "zh": Names("资源", "资源", "资")},
+    names={"en": Names("resource list", "Resource lists", "R"), "zh": Names("资源", "资源", "资")},
     content=Resources,
     draft=ResourcesDraft,
     table="resource_recommendation_metadata",

@@ -147,7 +147,8 @@ FROM page p JOIN roadmap_tasks t USING (task_id) LEFT JOIN roadmap_metadata r ON
 LEFT JOIN content_attempts a ON (a.task_id, a.attempt) = (t.task_id, t.attempt)
 LEFT JOIN content_queue q ON (q.task_id, q.attempt) = (t.task_id, t.attempt)
 LEFT JOIN LATERAL (
-    SELECT json_agg(json_build_array(error_code, stage, reason, items)
+    SELECT json_agg(json_build_object('error_code', error_code, 'stage', stage, 'reason', reason,
+        'items', items, 'content_type', content_type, 'group_id', group_id)
         ORDER BY items DESC, group_id) AS groups
     FROM (SELECT * FROM content_task_failures g WHERE g.task_id = t.task_id
         ORDER BY items DESC, group_id LIMIT :groups) AS g) AS f ON true
