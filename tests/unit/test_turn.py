@@ -17,8 +17,8 @@ SOON = datetime(2026, 12, 2, 9, 17, tzinfo=UTC)
 TRANSIENT = advice_for("ModelBusyError", Stage.GENERATE)
 BUDGET = advice_for(TokenBudgetExhaustedError.code, Stage.GENERATE)
 FAILED: dict[str, Any] = dict(
-    zip(("status", "attempt", "queue_state", "is_open"), ("failed", 1, "ended", False), strict=True),
-    **dict.fromkeys(("next_at", "is_erased", "is_stopped", "recovery")),
+    zip(("status", "attempt", "queue_state", "attempt_is_open"), ("failed", 1, "ended", False), strict=True),
+    **dict.fromkeys(("next_at", "erased", "is_stopped", "recovery")),
 )
 """The facts of a group's task that failed."""
 

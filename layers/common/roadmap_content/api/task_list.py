@@ -17,8 +17,7 @@ from ..state.services import Capability
 from ..state.tasks.counting import count_tasks
 from ..state.tasks.listing import Key, read_page, select_tasks
 from ..state.tasks.next_actions import advice_for
-from ..state.tasks.task import state_of
-from ..state.tasks.turn import InRecovery, TaskFacts, turn_of, worst
+from ..state.tasks.turn import InRecovery, facts_in_list, turn_of, worst
 from .pages import LocalTime, Text, decode_cursor, encode_cursor
 
 
@@ -59,17 +58,8 @@ def _task_row(
     `by_failure`: the list's conditions on failures, which its reason meets.
     """
     groups = row.groups or []
-    facts = TaskFacts(
-        status=row.status,
-        attempt=row.attempt,
-        state=state_of(row.status, row.attempt, row.queue_state, is_open=row.attempt_is_open),
-        next_at=row.next_at,
-        is_missing=row.status != "completed",
-        advice=worst(advice_for(group["error_code"], Stage(group["stage"])) for group in groups),
-        is_erased=row.erased,
-        is_stopped=is_stopped,
-        recovery=recovery,
-    )
+    advice = worst(advice_for(group["error_code"], Stage(group["stage"])) for group in groups)
+    facts = facts_in_list(row._mapping, advice, recovery, is_stopped=is_stopped)
     derived = {
         "progress": item_totals(row.execution_summary),
         "top_reason": _top_reason(

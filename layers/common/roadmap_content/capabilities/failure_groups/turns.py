@@ -8,14 +8,13 @@ from ...contracts.api.turn import Turn
 from ...contracts.states import GroupState, Who
 from ...state.recovering import recovery_of_task
 from ...state.tasks.next_actions import Advice
-from ...state.tasks.task import state_of
-from ...state.tasks.turn import InRecovery, TaskFacts, turn_of
+from ...state.tasks.turn import InRecovery, facts_in_list, turn_of
 
-# The facts of `TaskFacts` about a task `t`, with its latest attempt `a`, its entry in the queue `q`, and its
+# The row of `facts_in_list` for a task `t`, with its latest attempt `a`, its entry in the queue `q`, and its
 # recovery `w`.
 _FACTS = """json_build_object('status', t.status, 'attempt', t.attempt, 'queue_state', q.state,
-    'is_open', a.task_id IS NOT NULL AND a.ended_at IS NULL, 'next_at', a.next_at,
-    'is_erased', t.attempt = 0 AND t.execution_arn IS NOT NULL,
+    'attempt_is_open', a.task_id IS NOT NULL AND a.ended_at IS NULL, 'next_at', a.next_at,
+    'erased', t.attempt = 0 AND t.execution_arn IS NOT NULL,
     'is_stopped', (SELECT stopped_reason IS NOT NULL FROM content_capacity),
     'recovery', CASE WHEN w.recovery_id IS NOT NULL
         THEN json_build_array(w.recovery_id, w.attempt, w.is_paused) END)"""
@@ -70,18 +69,9 @@ def turn_of_group(state: GroupState, task: Mapping[str, Any] | None, advice: Adv
     if task is None:
         return Turn(who=Who.NOBODY, why="None of its items is missing.")
     next_at = task["next_at"] and datetime.fromisoformat(task["next_at"])
-    facts = TaskFacts(
-        status=task["status"],
-        attempt=task["attempt"],
-        state=state_of(task["status"], task["attempt"], task["queue_state"], is_open=task["is_open"]),
-        next_at=next_at,
-        is_missing=task["status"] != "completed",
-        advice=advice,
-        is_erased=task["is_erased"],
-        is_stopped=task["is_stopped"],
-        recovery=task["recovery"] and InRecovery(*task["recovery"]),
-    )
-    turn = turn_of(facts)
+    recovery = task["recovery"] and InRecovery(*task["recovery"])
+    row = {**task, "next_at": next_at}
+    turn = turn_of(facts_in_list(row, advice, recovery, is_stopped=task["is_stopped"]))
     if turn.who is not Who.PERSON:
         return turn
     if state is GroupState.IGNORED:

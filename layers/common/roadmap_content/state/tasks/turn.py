@@ -1,12 +1,13 @@
 """The turn of a task: who acts next, when, and why. No I/O."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...contracts.api.turn import Turn
 from ...contracts.states import UNFINISHED, QueueState, Who
 from .next_actions import Advice
+from .task import state_of
 
 
 class InRecovery(NamedTuple):
@@ -46,6 +47,23 @@ class TaskFacts(NamedTuple):
     """The last sign of an attempt at work."""
 
     recovery: InRecovery | None = None
+
+
+def facts_in_list(
+    row: Mapping[str, Any], advice: Advice | None, recovery: InRecovery | None, *, is_stopped: bool
+) -> TaskFacts:
+    """The facts of a task in a list, which reads no contents: the missing items follow from its status."""
+    return TaskFacts(
+        status=row["status"],
+        attempt=row["attempt"],
+        state=state_of(row["status"], row["attempt"], row["queue_state"], is_open=row["attempt_is_open"]),
+        next_at=row["next_at"],
+        is_missing=row["status"] != "completed",
+        advice=advice,
+        is_erased=row["erased"],
+        is_stopped=is_stopped,
+        recovery=recovery,
+    )
 
 
 def turn_of(facts: TaskFacts) -> Turn:
