@@ -453,12 +453,13 @@ def test_nothing_is_sent_without_a_yes_and_unusable_prompts_are_refused(
         compare(*MODELS, "--prompts", "others")
     Path("changed/quiz").mkdir(parents=True)
     Path("changed/quiz/prompt.en.md").write_text("<roadmap_data>\n$data\n</roadmap_data>\n\nNew words.")
-    compare(*MODELS, "--prompts", "changed", "--type", "quiz", "--of-model", "old", "--items", "2")
+    compare(*MODELS, "--prompts", "changed", "--type", "quiz", "--items", "2")
     assert [call.request["messages"][0]["content"][0]["text"][-10:] for call in server.calls] == [
         "New words."
     ] * 2
+    unsaved = course() | {"content": []}
     with pytest.raises(RefusedError, match="no saved item"):
-        compare(*MODELS, "--of-model", "unknown")
+        compare(*MODELS, bundle=unsaved)
 
 
 def test_the_page_loads_nothing_and_shows_doubtful_questions_first(compare: Compare) -> None:

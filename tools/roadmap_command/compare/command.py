@@ -100,10 +100,6 @@ def compare(
     items: Annotated[int, typer.Option("--items", min=1, help="Items to compare.")] = 400,
     seed: Annotated[int, typer.Option("--seed", help="The seed of the sample.")] = 1,
     content_type: Annotated[list[ContentType] | None, typer.Option("--type", help="Only this type.")] = None,
-    language: Annotated[list[str] | None, typer.Option("--language", help="Only this language.")] = None,
-    of_model: Annotated[
-        list[str] | None, typer.Option("--of-model", help="Only items of this model.")
-    ] = None,
     margin: Annotated[
         float, typer.Option("--margin", min=0.5, max=50, help="More faulty items per 100 that are accepted.")
     ] = 5,
@@ -135,8 +131,6 @@ def compare(
         for bundle in bundles
         for item in _items_of(bundle.read_bytes(), str(bundle))
         if item.content_type in (content_type or ContentType)
-        and (not language or item.language.split("-")[0] in language)
-        and (not of_model or item.origin.get("model_id") in of_model)
     ]
     sample = draw(stored, items, seed)
     if not sample:
