@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import text
 
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.checks import FIRST_PAUSE, LONGEST_PAUSE, plan_checks, record_check
 from roadmap_content.runs.reconciliation.reconcile import ReconcileResult
+from tests.integration.test_pipeline import DELETIONS
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 from tests.support.prepared import prepare
@@ -143,13 +145,14 @@ def test_a_write_of_the_product_does_not_wait_for_a_check(pipeline: Pipeline) ->
     assert len(sweep(pipeline).repairs) == 1
 
 
-def test_an_attempt_that_waits_for_a_deleted_roadmap_ends(pipeline: Pipeline) -> None:
+@pytest.mark.parametrize("deletion", DELETIONS)
+def test_an_attempt_that_waits_for_a_deleted_roadmap_ends(pipeline: Pipeline, deletion: str) -> None:
     pipeline.load(bundle_of(["a"]) | {"content": []})
     pipeline.execute("UPDATE content_capacity SET stopped_reason = 'the bill'")
     pipeline.retry()
     pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at - interval '1 hour'")
     assert sweep(pipeline).repairs == []
-    pipeline.execute("UPDATE roadmap_metadata SET deleted_at = now()")
+    pipeline.execute(deletion)
     assert [repair.status for repair in sweep(pipeline).repairs] == ["failed"]
     assert pipeline.rows("SELECT state FROM content_queue") == [{"state": "ended"}]
     assert pipeline.task()["error_message"].startswith("RoadmapNotFound: ")

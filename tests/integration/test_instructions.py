@@ -93,22 +93,54 @@ def test_only_the_named_content_is_changed(pipeline: Pipeline, saved: LambdaServ
 def test_a_draft_that_another_instruction_made_is_not_used(
     pipeline: Pipeline, saved: LambdaServer, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was generated, and could not be saved."""
+    """It was generated, and could not be saved. Regression: it was saved if the generator then declined."""
+    before = read(ask)
     pipeline.execute(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN RAISE EXCEPTION 'later' USING ERRCODE = 'undefined_column'; END $$;"
         "CREATE TRIGGER refuse BEFORE INSERT ON tutorial_metadata FOR EACH ROW EXECUTE FUNCTION refuse()"
     )
     change(pipeline, ask, "Longer.")
-    assert not read(ask)["markdown"].endswith("Longer.")
+    assert read(ask) == before
     pipeline.execute("DROP TRIGGER refuse ON tutorial_metadata")
     for few in (FEW, 0):  # looked up one by one, or listed
         monkeypatch.setattr("roadmap_content.platform.storage.staging.FEW", few)
         assert previewed(ask, instruction="Longer.") == (1, 0)
         assert previewed(ask, instruction="Shorter.") == previewed(ask) == (0, 1)
+    saved.behaviour = lambda _: answers({"error": {"code": "No", "reason": "declined", "transient": False}})
+    change(pipeline, ask, "Shorter.")
+    assert read(ask) == before
+    codes = "SELECT attempt, error_code FROM content_failures ORDER BY attempt"
+    assert [(row["attempt"], row["error_code"]) for row in pipeline.rows(codes)][-1] == (3, "Generator.No")
+    saved.behaviour = changes
     change(pipeline, ask, "Shorter.")
     assert read(ask)["markdown"].endswith("\n\nShorter.")
-    assert [event["instruction"] for event in saved.events] == ["Longer.", "Shorter."]
+    assert [event["instruction"] for event in saved.events] == ["Longer.", "Shorter.", "Shorter."]
+
+
+def test_an_attempt_of_an_earlier_life_of_the_task_is_another_one(
+    pipeline: Pipeline, server: LambdaServer, ask: Ask
+) -> None:
+    """Regression: the changed content had the id of the saved one, and was refused; the function got the
+    former token; and the former contents had the person and the instruction of the new attempt.
+    """
+    server.behaviour = changes
+    assert pipeline.run().complete
+    before = {event["idempotency_token"] for event in server.events}
+    pipeline.execute(
+        "CREATE TABLE copied AS SELECT * FROM roadmap_tasks; DELETE FROM roadmap_tasks;"
+        " UPDATE copied SET attempt = 0, execution_arn = NULL;"
+        " INSERT INTO roadmap_tasks SELECT * FROM copied; DROP TABLE copied"
+    )
+    change(pipeline, ask, "Shorter.")
+    assert pipeline.task()["attempt"] == 1
+    assert server.events[-1]["idempotency_token"] not in before
+    assert read(ask)["markdown"].endswith("\n\nShorter.")
+    for concept_id, expected in ((CONCEPT, ["Shorter.", None]), (IDS[1], [None])):
+        query = {"user_id": USER, "concept_id": concept_id}
+        revisions = ask("GET", "/tasks/t-1/items/tutorial/revisions", query).body["items"]
+        assert [each["origin"]["instruction"] for each in revisions] == expected
+        assert [each["origin"]["actor"] is not None for each in revisions] == list(map(bool, expected))
 
 
 @pytest.mark.parametrize(

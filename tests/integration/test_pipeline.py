@@ -349,9 +349,22 @@ def test_a_violated_unique_constraint_of_the_product_is_named_and_the_id_is_kept
     assert {row["id"] for row in saved} == {content[kind.id_field] for content in contents.values()}
 
 
-@pytest.mark.parametrize(
-    "deletion", ["DELETE FROM roadmap_metadata", "UPDATE roadmap_metadata SET deleted_at = now()"]
-)
+DELETIONS = ["DELETE FROM roadmap_metadata", "UPDATE roadmap_metadata SET deleted_at = now()"]
+
+
+@pytest.mark.parametrize("deletion", DELETIONS)
+def test_nothing_is_generated_for_a_roadmap_that_was_deleted_during_the_run(
+    pipeline: Pipeline, deletion: str
+) -> None:
+    """Regression: where its row was gone, everything was generated and paid, and then refused."""
+    pipeline.load(bundle_of(["a"]) | {"content": []})
+    planned = pipeline.plan()
+    pipeline.execute(deletion)
+    reports = list(map(pipeline.generate, pipeline.requests(planned)))
+    assert [(report.generated, report.failed) for report in reports] == [(0, TYPES)]
+
+
+@pytest.mark.parametrize("deletion", DELETIONS)
 def test_a_roadmap_deleted_during_the_run_leaves_its_content_staged(
     pipeline: Pipeline, deletion: str
 ) -> None:

@@ -22,7 +22,9 @@ ORIGIN_COLUMNS = f"task_id text, attempt integer, {_TYPED_ORIGIN}"
 """The part of an incoming row that is its origin."""
 
 # Records the origins of the contents that an attempt refused.
-# Guarantees: a repeated record of the same refusal changes nothing. An index has the refused contents only.
+# Guarantees: a repeated record of the same refusal changes nothing. The answer of a model that was refused
+# before it was staged has no fingerprint: its tokens tell it from another answer. An index has the refused
+# contents only.
 RECORD_REFUSED = f"""
 INSERT INTO content_origins
     (content_type, roadmap_id, concept_id, task_id, attempt, refused_code, {_ORIGIN_NAMES})
@@ -31,7 +33,9 @@ FROM json_to_recordset(CAST(:refused AS json)) AS r(
     content_type text, concept_id text, refused_code text, {_TYPED_ORIGIN})
 WHERE NOT EXISTS (SELECT FROM content_origins known
     WHERE known.task_id = :task_id AND known.attempt = :attempt AND known.refused_code IS NOT NULL
-        AND known.content_type = r.content_type AND known.concept_id = r.concept_id)
+        AND known.content_type = r.content_type AND known.concept_id = r.concept_id
+        AND (known.content_fingerprint, known.tokens_in, known.tokens_out)
+            IS NOT DISTINCT FROM (r.content_fingerprint, r.tokens_in, r.tokens_out))
 """
 
 # Records the origin of a restored content: the person, and how its source was generated. One row is joined
@@ -48,14 +52,16 @@ FROM (SELECT 1) AS one_row LEFT JOIN LATERAL (SELECT * FROM content_origins
 """
 
 # Selects the latest origin of a content. The actor and the instruction of an attempt are in its row, and are
-# erased with it. The instruction applies to what the attempt has replaced: a missing item may have been
-# staged before, without it. A restored content has an actor of its own, who may not read this text.
+# erased with it; an attempt that was claimed later has the number of one in an earlier life of the task. The
+# instruction applies to what the attempt has replaced: a missing item may have been staged before, without
+# it. A restored content has an actor of its own, who may not read this text.
 ORIGIN_OF_CONTENT = """
 SELECT generator, model_id, prompt_version, o.tokens_in, o.tokens_out, content_fingerprint,
     o.task_id, o.attempt, coalesce(o.actor, a.actor) AS actor, o.reason, restored_from, recorded_at,
     CASE WHEN o.actor IS NULL AND a.replaces -> o.content_type -> o.concept_id IS NOT NULL
         THEN a.scope ->> 'instruction' END AS instruction
-FROM content_origins o LEFT JOIN content_attempts a ON a.task_id = o.task_id AND a.attempt = o.attempt
+FROM content_origins o LEFT JOIN content_attempts a
+    ON (a.task_id, a.attempt) = (o.task_id, o.attempt) AND a.claimed_at <= o.recorded_at
 WHERE o.content_id = :content_id AND o.content_type = :content_type AND o.roadmap_id = :roadmap_id
     AND o.concept_id = :concept_id
 ORDER BY o.origin_id DESC LIMIT 1

@@ -53,7 +53,11 @@ class Staging:
         if item not in self._replaces:
             return self._bucket.holds(key)
         metadata = self._bucket.metadata(key)
-        return metadata is not None and Origin.of_metadata(metadata).instruction == self.instruction
+        return metadata is not None and self._counts(item, metadata)
+
+    def _counts(self, item: Item, metadata: Mapping[str, str]) -> bool:
+        """Whether an object with this metadata counts as the item's staged content."""
+        return item not in self._replaces or Origin.of_metadata(metadata).instruction == self.instruction
 
     def listed(self, items: Iterable[Item]) -> frozenset[Item]:
         """The items that are staged according to one page of the S3 listing of each content type.
@@ -94,7 +98,8 @@ class Staging:
         """The staged content of an item, not validated, and its metadata; `None` if the item is not staged.
         Raises ObjectTooLargeError: it has more than `MAX_STAGED` bytes, too many for the functions' memory.
         """
-        return self._bucket.get(self._key(item), limit=MAX_STAGED)
+        stored = self._bucket.get(self._key(item), limit=MAX_STAGED)
+        return None if stored is None or not self._counts(item, stored.metadata) else stored
 
     def read(self, item: Item) -> bytes | None:
         """Like `get`, without the metadata."""

@@ -27,7 +27,7 @@ from ...platform.storage.staging import Staging
 from ...state.failures.failures import record_failures, refusals
 from ...state.queue.claims import require_open
 from ...state.services import Services
-from ...state.tasks.attempts import add_generated, read_scope
+from ...state.tasks.attempts import add_generated, read_instruction
 from ...state.tasks.task import read_user_request
 from .generate_item import BatchContext, ItemGeneration, Unprepared
 
@@ -167,7 +167,7 @@ def _read_context(connection: Connection, request: BatchRequest, items: Collecti
         refusals(connection, plan.task_id, items),
         _versions(connection, plan.roadmap_id, items),
         learner,
-        read_scope(connection, plan.task_id, plan.attempt).scope.instruction,
+        read_instruction(connection, plan.task_id, plan.attempt),
     )
 
 

@@ -310,6 +310,8 @@ class ItemGeneration:
         return {CONTENT_KINDS[item.content_type].id_field: self._id_of(item)}
 
     def _id_of(self, item: Item, *refused: str | None) -> str:
-        """The id of the item's content in this attempt; with `refused`, that of a call after this content."""
-        names = [self._plan.task_id, self._plan.attempt, self._plan.roadmap_id, *item, *refused]
+        """The id of the item's content in this attempt; with `refused`, that of a call after this content. An
+        attempt of an earlier life of the task had another execution.
+        """
+        names = [self._execution_arn, self._plan.attempt, self._plan.roadmap_id, *item, *refused]
         return str(uuid.uuid5(_IDS, json.dumps(names)))

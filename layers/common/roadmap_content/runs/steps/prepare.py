@@ -57,13 +57,20 @@ def _each(
 class SavePreparation:
     """The preparation of the items of one batch."""
 
-    def __init__(self, request: BatchRequest, services: Services, batch: Batch, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        request: BatchRequest,
+        services: Services,
+        batch: Batch,
+        deadline: Deadline,
+        instruction: str | None = None,
+    ) -> None:
         self._request = request
         self._plan = request.plan
         self._services = services
         self._batch = batch
         self._deadline = deadline
-        self._staging = Staging(services.bucket, request.plan.roadmap_id, batch.replaces)
+        self._staging = Staging(services.bucket, request.plan.roadmap_id, batch.replaces, instruction)
         self.origins: dict[Item, Origin] = {}
         """The origins of the contents that were read."""
 

@@ -13,11 +13,13 @@ from ...content.manifest import read_batch
 from ...contracts.errors import ContentError, TaskCancelledError, TransientError
 from ...contracts.items import Failure, Item, count_by_type
 from ...contracts.payloads import BatchReference, BatchRequest, Count, Payload, StateError
+from ...platform.postgres.transactions import transact
 from ...platform.runtime.collection import collection_paused
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
 from ...state.services import Services
+from ...state.tasks.attempts import read_instruction
 from .entries import Prepared
 from .prepare import SavePreparation
 from .write import Writer
@@ -57,7 +59,11 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
     emit({Metric.ITEMS_PLANNED: batch.total})
     try:
         items = read_batch(services.bucket, plan.manifest, batch)
-        preparer = SavePreparation(request, services, items, deadline)
+        instruction = None
+        if items.replaces:
+            subject = plan.task_id, plan.attempt
+            instruction = transact(services.engine, read_instruction, deadline, *subject)
+        preparer = SavePreparation(request, services, items, deadline, instruction)
         writer = Writer(request, services, items, preparer.origins)
         failures, not_started = _save_items(preparer, writer, list(items.concepts), deadline)
     except ContentError as error:

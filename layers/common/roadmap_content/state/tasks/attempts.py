@@ -183,6 +183,10 @@ FROM roadmap_tasks t LEFT JOIN content_attempts a ON a.task_id = t.task_id AND a
 WHERE t.task_id = :task_id
 """)
 
+INSTRUCTION = text(
+    "SELECT scope ->> 'instruction' FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt"
+)
+
 HAS_EXECUTION = text("""
 SELECT EXISTS (SELECT FROM content_attempts
     WHERE task_id = :task_id AND attempt = :attempt AND execution_arn = :execution_arn)
@@ -246,6 +250,12 @@ def read_scope(connection: Connection, task_id: str, attempt: int) -> AttemptSco
     if row.is_withdrawn:
         return AttemptScope(NO_ITEM, {}, row.is_cancelled)
     return AttemptScope(scope_from(row.scope), decode_revisions(row.replaces or {}), row.is_cancelled)
+
+
+def read_instruction(connection: Connection, task_id: str, attempt: int) -> str | None:
+    """How an attempt changes what it replaces, if it was asked to."""
+    instruction: str | None = connection.scalar(INSTRUCTION, {"task_id": task_id, "attempt": attempt})
+    return instruction
 
 
 def add_generated(

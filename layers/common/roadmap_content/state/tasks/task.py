@@ -119,7 +119,7 @@ WHY_STOPPED = text("""
 SELECT t.status = 'cancelled' OR t.attempt < :attempt OR NOT EXISTS (SELECT FROM content_attempts a
         WHERE a.task_id = t.task_id AND a.attempt = :attempt AND a.execution_arn = :execution_arn
             AND a.outcome IS DISTINCT FROM 'cancelled') AS cancelled,
-    r.deleted_at IS NOT NULL AS roadmap_deleted,
+    r.roadmap_id IS NULL OR r.deleted_at IS NOT NULL AS roadmap_deleted,
     (SELECT stopped_reason FROM content_capacity) AS generation_stopped,
     to_regclass('execution_logs') IS NOT NULL AS has_log
 FROM roadmap_tasks t LEFT JOIN roadmap_metadata r USING (roadmap_id) WHERE task_id = :task_id

@@ -30,8 +30,8 @@ SELECT t.task_id FROM roadmap_tasks t
 WHERE t.status = 'processing' AND t.attempt > 0
     AND NOT {instant("t.updated_at")} {_JUST_NOW}
     AND NOT {earliest_instant("t.updated_at")} {_JUST_NOW}
-    AND (NOT {_IS_WAITING} OR EXISTS (SELECT FROM roadmap_metadata r
-        WHERE r.roadmap_id = t.roadmap_id AND r.deleted_at IS NOT NULL))
+    AND (NOT {_IS_WAITING} OR NOT EXISTS (SELECT FROM roadmap_metadata r
+        WHERE r.roadmap_id = t.roadmap_id AND r.deleted_at IS NULL))
 ORDER BY {_PROGRESSED_AT}, t.task_id LIMIT :limit
 """)
 
