@@ -14,6 +14,7 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage import bucket as storage
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts, resources
 from tests.support.pipeline import Pipeline
+from tests.support.requests_to_api import Ask
 
 IDS = concept_ids(3)
 
@@ -80,6 +81,20 @@ def test_a_response_fits_for_any_ids(pipeline: Pipeline) -> None:
         assert page.stages is not None
         seen += [concept_id for stage in page.stages for m in stage.modules for concept_id, _ in m.concepts]
         cursor = page.next_cursor
+    assert seen == ids
+
+
+def test_the_items_of_long_ids_are_read_page_by_page(pipeline: Pipeline, ask: Ask) -> None:
+    """The address of a request is limited, and an id of 2,000 characters is longer in it."""
+    ids = [f"{number}{'漢' * 1_999}" for number in range(3)]
+    pipeline.load(bundle_of(ids) | {"content": []})
+    seen: list[str] = []
+    query: dict[str, str] = {"user_id": USER, "limit": "1", "stages": "true"}
+    while len(seen) < len(ids):
+        page = ask("GET", "/tasks/t-1/items", query)
+        assert page.status == 200, page.body
+        seen += [each for stage in page.body["stages"] for m in stage["modules"] for each, _ in m["concepts"]]
+        query["cursor"] = page.body["next_cursor"]
     assert seen == ids
 
 

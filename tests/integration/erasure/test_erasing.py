@@ -789,6 +789,8 @@ def test_exactly_the_user_of_the_request_is_erased(pipeline: Pipeline, ask: Ask)
     for path, exact in (("a%2Fb", None), ("a%2Fb", "a b"), ("a", "b"), ("-", None), ("-", "")):
         query = {"dry_run": "true"} | ({} if exact is None else {"exact": exact})
         assert ask("DELETE", f"/users/{path}/content", query, **OPERATOR).status == 422
+    later = {"dry_run": "true", "exact": "a b", "after": "roadmap:" + "r" * 2_700}  # as long as an id may be
+    assert ask("DELETE", "/users/-/content", later, **OPERATOR).status == 200
     decoded = {"dry_run": "true", "exact": "a%2Fb"}
     assert ask("DELETE", "/users/a%2Fb/content", decoded, **OPERATOR).status == 200
     assert ask("DELETE", "/users/%00/content", {"exact": "\0"}, **OPERATOR).status == 422

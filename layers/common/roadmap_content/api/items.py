@@ -34,7 +34,7 @@ from ..contracts.states import ItemState, NextAction
 from ..platform.postgres.transactions import transact
 from ..platform.runtime.deadline import Deadline
 from ..platform.storage.bucket import Bucket, ObjectTooLargeError
-from ..platform.storage.keys import rejected_prefix, staged_key
+from ..platform.storage.keys import fingerprint, rejected_prefix, staged_key
 from ..platform.storage.staging import Staging
 from ..state.failures.failures import failures_of_attempt, failures_of_item, refusals
 from ..state.failures.groups import GroupKey, group_of
@@ -44,7 +44,7 @@ from ..state.tasks.attempts import read_scope
 from ..state.tasks.next_actions import Advice, advice, advice_for
 from ..state.tasks.scope import Scope
 from ..state.tasks.task import Task, TaskSnapshot, read_snapshot, read_task
-from .pages import AnyText, Integer, decode_cursor, encode_cursor, first_that_fit
+from .pages import Integer, Text, decode_cursor, encode_cursor, first_that_fit
 from .revisions import read_origin
 
 MAX_REJECTED = 20
@@ -80,7 +80,7 @@ def read_item_map(
         DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
     """
     list_name = f"items {task_id}"
-    key = decode_cursor(list_name, cursor, tuple[AnyText, Integer])
+    key = decode_cursor(list_name, cursor, tuple[Text, Integer])
 
     def read(connection: Connection) -> tuple[TaskSnapshot, dict[Item, Failure], Scope, bool]:
         snapshot, scope, is_running = _read_snapshot(connection, task_id, user_id)
@@ -114,7 +114,9 @@ def read_item_map(
         states="".join(LETTERS[state] for state in items.states),
         reasons=reasons,
         reason_of=reason_of,
-        next_cursor=encode_cursor(list_name, [concept_ids[end - 1], end]) if end < len(concept_ids) else None,
+        next_cursor=encode_cursor(list_name, [_digest(concept_ids[end - 1]), end])
+        if end < len(concept_ids)
+        else None,
     )
 
 
@@ -131,12 +133,19 @@ def _read_snapshot(
 
 
 def _position_after(concept_ids: list[str], last: str, index: int) -> int:
-    """The position after the concept `last`, which was before `index` in the previous page: the framework may
-    have changed since. If the concept is gone, `index`.
+    """The position after the concept with the digest `last`, which was before `index` in the previous page:
+    the framework may have changed since. If the concept is gone, `index`.
     """
-    if 0 < index <= len(concept_ids) and concept_ids[index - 1] == last:
+    if 0 < index <= len(concept_ids) and _digest(concept_ids[index - 1]) == last:
         return index
-    return concept_ids.index(last) + 1 if last in concept_ids else min(max(index, 0), len(concept_ids))
+    digests = map(_digest, concept_ids)
+    found = (position for position, digest in enumerate(digests, 1) if digest == last)
+    return next(found, min(index, len(concept_ids)))
+
+
+def _digest(concept_id: str) -> str:
+    """A concept in a cursor. The address of a request has a limit, which an id may exceed."""
+    return fingerprint(concept_id.encode("utf-8", "surrogatepass"))
 
 
 def item_states(

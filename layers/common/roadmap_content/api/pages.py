@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, Field, InstanceOf, NaiveDatetime, TypeAdapter
+from pydantic import AfterValidator, AwareDatetime, Field, NaiveDatetime, TypeAdapter
 
 from ..contracts.documents import unstorable
 from ..contracts.errors import InvalidCursorError
@@ -34,8 +34,6 @@ Moment = Annotated[AwareDatetime, AfterValidator(in_utc)]
 LocalTime = NaiveDatetime
 """A time of the product, as in its column."""
 Text = Annotated[str, AfterValidator(_storable)]
-AnyText = InstanceOf[str]
-"""A text that is not sent to PostgreSQL."""
 
 
 def encode_cursor(list_name: str, key: Sequence[object]) -> str:

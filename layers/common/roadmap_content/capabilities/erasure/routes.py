@@ -28,9 +28,7 @@ def add_erasure_routes(api: Api) -> None:
         product_rows: Annotated[
             bool, Query(description="Delete the product's rows, and the texts that they name, too.")
         ] = False,
-        after: Annotated[
-            str | None, Query(max_length=1000, description="`after` of the previous answer.")
-        ] = None,
+        after: Annotated[str | None, Query(description="`after` of the previous answer.")] = None,
         replay: Annotated[
             str | None, Query(max_length=64, description="An erasure to apply again, to what is older.")
         ] = None,

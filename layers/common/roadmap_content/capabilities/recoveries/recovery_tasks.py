@@ -102,7 +102,7 @@ WHERE recovery_id = :recovery_id AND task_id = :task_id AND result = 'waiting' A
 # Records the result of a task for which no attempt was claimed.
 END = text("""
 UPDATE content_recovery_tasks SET
-    result = :result, reason = :reason, started_at = now(), ended_at = now()
+    result = :result, reason = :reason, ended_at = now()
 WHERE recovery_id = :recovery_id AND task_id = :task_id AND result = 'waiting'
 """)
 
