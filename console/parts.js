@@ -258,8 +258,9 @@ export const Remedy = ({ code, action, text }) =>
 /** Who acts next, when, and why. @param {{ turn: import("./types").Turn, code?: string | undefined }} props `code`: of the one cause */
 export function Next({ turn: { who, at, why, recovery_id: recovery }, code }) {
   const { sees } = useContext(Caller);
+  const text = T.remedies[code ?? ""] ?? whyOf(why);
   return html`<p class="${who === "person" ? "needs" : "heals"}">
-    ${who === "person" ? "▲ " : ""}${T.turn.who[who] ?? who}${at && html`${T.colon}${who === "running" ? html`${T.turn.sign} <${Age} at=${at} />` : html`<time datetime=${at}>${moment(at)}</time>`}`}${T.stop}${T.remedies[code ?? ""] ?? whyOf(why)}${who === "person" && html`<${ByOperator} retry=${!code && !recovery} />`} ${recovery && sees && html`<${Link} to=${href(["recoveries", recovery])}>${T.actors.recovery}<//>`}
+    ${who === "person" ? "▲ " : ""}${T.turn.who[who] ?? who}${at && html`${T.colon}${who === "running" ? html`${T.turn.sign} <${Age} at=${at} />` : html`<time datetime=${at}>${moment(at)}</time>`}`}${T.stop}${recovery && sees ? html`<${Link} to=${href(["recoveries", recovery])}>${text}<//>` : text}${who === "person" && html`<${ByOperator} retry=${!code && !recovery} />`}
   </p>`;
 }
 
