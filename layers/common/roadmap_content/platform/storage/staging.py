@@ -49,10 +49,7 @@ class Staging:
         return replacement_key(self._roadmap_id, item, replaced_id)
 
     def holds(self, item: Item) -> bool:
-        key = self._key(item)
-        if item not in self._replaces:
-            return self._bucket.holds(key)
-        metadata = self._bucket.metadata(key)
+        metadata = self._bucket.metadata(self._key(item))
         return metadata is not None and self._counts(item, metadata)
 
     def _counts(self, item: Item, metadata: Mapping[str, str]) -> bool:
