@@ -42,7 +42,13 @@ class FailureGroup(Payload):
     transient: bool
     remedy: NextAction
     remedy_text: str
-    turn: Turn
+    turn: Annotated[
+        Turn,
+        Field(
+            description="That of the task that decides: one that needs a person, if there is any. Of more "
+            "than 400 tasks, the 200 oldest and the 200 newest are looked at."
+        ),
+    ]
     state: GroupState
     state_by: str | None
     state_at: AwareDatetime | None
