@@ -7,13 +7,11 @@ from typing import Any
 
 import jsonschema
 import pytest
-from sqlalchemy import Connection
 
-from roadmap_content.contracts import events
 from roadmap_content.contracts.events import DetailType
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.settings import Settings
-from roadmap_content.state.outbox import deliver_events, record_events
+from roadmap_content.state.outbox import deliver_events
 from roadmap_content.state.tasks.scope import Scope
 from tests.product.product import Product
 from tests.product.running import deadline, heal, retry, run
@@ -89,21 +87,6 @@ def test_an_attempt_for_a_part_sends_events_of_that_part_only(
         "content_generation_failed": CONCEPTS[0],
         "task_completed": None,
     }
-
-
-def test_an_event_of_a_rolled_back_change_is_never_sent(
-    pipeline: Pipeline, adopted: Product, bus: Received
-) -> None:
-    def give_up(connection: Connection) -> None:
-        event = events.AttemptEvents("t-1", "r-1", 1, "arn:1").started("auto", "automatic")
-        record_events(pipeline.services, connection, [event])
-        connection.rollback()
-
-    with pipeline.engine.connect() as connection:
-        give_up(connection)
-    deliver_events(pipeline.services, deadline())
-
-    assert bus.entries == []
 
 
 def test_every_event_has_a_schema() -> None:

@@ -27,7 +27,7 @@ def test_repeated_lines_do_not_multiply_its_time(line: str) -> None:
         )
         side = Examined(content, findings_of(ContentType.TUTORIAL, content, "en"))
         pair = Pair(item, side, side, None, None, 0.0)
-        summary = summary_of([pair], 5, None)[1] | ABOUT
+        summary = summary_of([pair], 5)[1] | ABOUT
         started = time.thread_time()
         assert page_of(summary, [pair]).count('<p dir="auto">') >= 2 * lines
         return time.thread_time() - started

@@ -43,7 +43,7 @@ from tests.integration.test_capacity import read_state
 from tests.integration.test_metrics import counted
 from tests.integration.test_queue import blocks
 from tests.support.commits import Commits, How, ProcessDied, Strike, When
-from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts, quiz
+from tests.support.factories import USER, bundle_of, concept_ids, counts, quiz
 from tests.support.machine_model import Run
 from tests.support.pipeline import SETTINGS, Pipeline, services_for
 from tests.support.prepared import prepare
@@ -293,15 +293,6 @@ def test_no_more_than_the_concurrency_and_the_rate_allow(
         turn(pipeline, quick)
     running = "SELECT count(*) AS running FROM content_recovery_tasks WHERE result = 'running'"
     assert pipeline.rows(f"{running} AND recovery_id = :id", id=quick)[0]["running"] <= 2
-
-
-def test_a_recovery_has_a_canary_and_a_breaker_unless_it_asks_for_none(
-    pipeline: Pipeline, send: Send
-) -> None:
-    fail(pipeline, 1)
-    body = {"filter": {"status": ["failed", "partial_failure"]}, "reason": "after the outage"}
-    found = send("GET", f"/{send('POST', '', body).body['recovery_id']}").body
-    assert (found["canary"], found["breaker"]) == (5, 10)
 
 
 def test_the_breaker_pauses_again_if_the_tasks_since_the_resume_fail(
@@ -710,17 +701,6 @@ def test_the_budget_stops_it_before_it_is_exceeded(
     assert (recovery["counts"]["recovered"], recovery["counts"]["refused"]) == (2, 2)
 
 
-def test_a_dry_run_starts_nothing(pipeline: Pipeline, send: Send) -> None:
-    fail(pipeline, 3)
-    body = {"filter": {"status": ["failed"]}, "reason": "r", "dry_run": True, "rate_per_minute": 2}
-    preview = send("POST", "", body)
-    assert preview.status == 200, preview
-    assert (preview.body["tasks"], preview.body["estimated_minutes"]) == (3, 1.5)
-    assert sum(sum(counts.values()) for counts in preview.body["items"].values()) == 3 * 2 * TYPES
-    assert pipeline.executions.started == []
-    assert send("GET", "").body["items"] == []
-
-
 def test_a_preview_counts_tasks_that_have_no_recorded_failures(pipeline: Pipeline, send: Send) -> None:
     """Tasks that were never run, or run by a release that recorded no failures, are compared with the
     tables.
@@ -791,13 +771,6 @@ def test_a_recovery_has_a_limited_number_of_tasks(
         refused = send("POST", "", body | {"dry_run": dry_run})
         assert (refused.status, refused.body["error"]) == (422, "TooManyTasks")
     assert pipeline.rows("SELECT count(*) AS n FROM content_recoveries") == [{"n": 1}]
-
-
-def test_an_owner_may_not_select_tasks_of_another_user(pipeline: Pipeline, send: Send) -> None:
-    fail(pipeline, 1)
-    body = {"filter": {"user_id": "somebody-else"}, "reason": "r", "dry_run": True}
-    assert send("POST", "", body, roles="owner").status == 403
-    assert send("POST", "", body).body["error"] == "NothingMatches"
 
 
 def test_a_recovery_records_a_user_s_retry_after_its_own_attempt(

@@ -76,9 +76,6 @@ def status(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
 def retry(
     task_id: TaskId,
     item: OptionalItem = None,
-    concept_id: Annotated[
-        str | None, typer.Option("--concept", help="Only the items of this concept.")
-    ] = None,
     content_type: Annotated[
         ContentType | None, typer.Option("--type", help="Only items of this type.")
     ] = None,
@@ -100,6 +97,7 @@ def retry(
     as_json: Json = False,
 ) -> None:
     """Retry the items that are missing in PostgreSQL, through the API, and wait for the end."""
+    concept_id = None
     if item is not None:
         concept_id, content_type = parse_item(item)
     if revision is not None and instruction is None:

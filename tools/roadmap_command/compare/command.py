@@ -107,10 +107,6 @@ def compare(
     calls_per_minute: Annotated[
         float, typer.Option("--calls-per-minute", min=0.1, help="The pace of the requests.")
     ] = 60,
-    price: Annotated[
-        tuple[float, float] | None,
-        typer.Option("--price", help="The candidate's dollars per million tokens of input and output."),
-    ] = None,
     answers: Annotated[
         Path, typer.Option("--answers", file_okay=False, help="The folder of the kept answers.")
     ] = Path("compare-answers"),
@@ -158,7 +154,7 @@ def compare(
     with if_interrupted(kept), redirect_stdout(sys.stderr):  # a function in a file may print
         results = _run(Comparison(calls, candidate, judging), sample)
     pairs = [result for result in results if isinstance(result, Pair)]
-    verdict, summary = summary_of(pairs, margin, price)
+    verdict, summary = summary_of(pairs, margin)
     summary |= {
         "model": candidate.name,
         "judge": judging and judging.name,

@@ -13,23 +13,18 @@ ROWS = {
     "solved": "questions solved blind",
     "preferred": "preferred, both orders",
     "tokens": "tokens",
-    "dollars": "price in dollars",
     "seconds": "seconds per item",
 }
 
 
-def summary_of(
-    pairs: Sequence[Pair], margin: float, rates: tuple[float, float] | None
-) -> tuple[Verdict, dict[str, Any]]:
-    """Decide, and count both sides. `margin` is in items per 100, `rates` in dollars per million tokens of
-    the candidate's input and output.
-    """
+def summary_of(pairs: Sequence[Pair], margin: float) -> tuple[Verdict, dict[str, Any]]:
+    """Decide, and count both sides. `margin` is in items per 100."""
     faulty = [(bool(pair.present.findings), bool(pair.candidate.findings)) for pair in pairs]
     counts = Pairs(len(pairs), faulty.count((True, False)), faulty.count((False, True)))
     decision = decide(counts, margin / 100)
     sides = {
-        "present": _side([pair.present for pair in pairs], [_past_tokens(pair) for pair in pairs], None),
-        "candidate": _side([pair.candidate for pair in pairs], [pair.usage for pair in pairs], rates),
+        "present": _side([pair.present for pair in pairs], [_past_tokens(pair) for pair in pairs]),
+        "candidate": _side([pair.candidate for pair in pairs], [pair.usage for pair in pairs]),
     }
     preferences: list[str] = [pair.preference for pair in pairs if pair.preference]
     for name, side in sides.items():
@@ -62,23 +57,16 @@ def _past_tokens(pair: Pair) -> tuple[int, int] | None:
     return None
 
 
-def _side(
-    examined: Sequence[Examined],
-    tokens: Sequence[tuple[int, int] | None],
-    rates: tuple[float, float] | None,
-) -> dict[str, Any]:
+def _side(examined: Sequence[Examined], tokens: Sequence[tuple[int, int] | None]) -> dict[str, Any]:
     """The figures of one side; `None` for those that are not known of all items."""
     questions = sum(each.questions for each in examined)
     doubtful = sum(each.doubtful for each in examined)
     known = [each for each in tokens if each is not None]
-    used = [sum(side) for side in zip(*known, strict=True)] if known and len(known) == len(tokens) else None
     share = sum(bool(each.findings) for each in examined) / max(1, len(examined))
-    dollars = used and rates and sum(number * rate for number, rate in zip(used, rates, strict=True)) / 1e6
     return {
         "faulty": round(100 * share, 1),
         "solved": f"{questions - doubtful}/{questions}" if questions else None,
-        "tokens": used and sum(used),
-        "dollars": dollars and round(dollars, 2),
+        "tokens": sum(map(sum, known)) if known and len(known) == len(tokens) else None,
         "seconds": None,
     }
 
