@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from migrations import UnknownTimeZoneError, use_time_zone
+from roadmap_content.api.preview import preview_retry
 from roadmap_content.content.tutorial import draft_from_text
 from roadmap_content.contracts.items import ContentType, Item
+from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.keys import staged_key
 from tests.product.product import EVERY_FORM, Product
 from tests.product.running import findings_of, heal, sweep
-from tests.support.factories import CONTENT_TABLES, TYPES, concepts_of, framework_of
+from tests.support.factories import CONTENT_TABLES, TYPES, USER, concepts_of, counts, framework_of
 from tests.support.generators import FakeModel
 from tests.support.pipeline import Pipeline
 
@@ -226,6 +228,9 @@ def test_a_text_without_a_row_is_adopted(pipeline: Pipeline, adopted: Product) -
     pipeline.bucket.put("r-1/concepts/r-1:c-1/v1.md", TEXT.encode())
     pipeline.bucket.put("r-1/concepts/r-1:c-2/v1.md", b"\xff is no text")
     counted = pipeline.services.generator = FakeModel()
+    preview = preview_retry(pipeline.services, "t-1", USER, Deadline.after(60))
+    assert preview.staged == counts(tutorial=1)
+    assert preview.to_generate == counts(3) | {ContentType.TUTORIAL: 2}
 
     heal(pipeline.services)
 
@@ -253,6 +258,8 @@ def test_a_text_that_was_refused_is_not_adopted_again(pipeline: Pipeline, adopte
     assert Item("r-1:c-1", ContentType.TUTORIAL) not in counted.made
     assert adopted.rows("SELECT 1 FROM tutorial_metadata") == []
     pipeline.bucket.delete(staged_key("r-1", Item("r-1:c-1", ContentType.TUTORIAL)))
+    preview = preview_retry(pipeline.services, "t-1", USER, Deadline.after(60))
+    assert preview.to_generate == counts(tutorial=1)
 
     heal(pipeline.services)
 

@@ -1,12 +1,15 @@
 """The preview of a retry: the staged items, the items to generate, and an estimate of tokens."""
 
 from collections.abc import Collection
+from itertools import compress
+from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 from sqlalchemy.sql.elements import TextClause
 
 from ..content.remedies import remedy_for, remedy_of_code
 from ..content.rows import current_revisions
+from ..content.stored_texts import highest_versions, may_adopt, newest_text
 from ..contracts.api.tasks import Basis, RetryPreview
 from ..contracts.items import Item, RecordedFailure, count_by_type
 from ..contracts.states import NextAction
@@ -57,23 +60,36 @@ def preview_retry(
             require_usable(snapshot)
     roadmap_id = snapshot.task.roadmap_id or ""
 
-    def read(connection: Connection) -> tuple[dict[Item, str], Refusals, float | None, Basis]:
+    def read(connection: Connection) -> tuple[_Records, float | None, Basis]:
         saved = set(items) - set(snapshot.missing)  # the items to replace
-        return (
+        records = _Records(
             current_revisions(connection, roadmap_id, saved),
-            _rejections(connection, task_id),
-            *_price(connection, task_id, roadmap_id),
+            refusals(connection, task_id, refused_items(connection, task_id)),
+            highest_versions(connection, roadmap_id, items),
         )
+        return records, *_price(connection, task_id, roadmap_id)
 
-    replaces, rejections, tokens, basis = transact(engine, read, deadline)
-    staging = Staging(services.bucket, roadmap_id, replaces, scope.instruction)
+    records, tokens, basis = transact(engine, read, deadline)
+    staging = Staging(services.bucket, roadmap_id, records.replaces, scope.instruction)
     staged = staging.staged_among(items)
-    staged -= _rejected_among(staging, staged, rejections)
-    to_generate = [item for item in items if item not in staged]
+    rejected = _rejected_among(staging, staged, records.refusals)
+    adoptable = [
+        item
+        for item in items
+        if item not in staged and may_adopt(item, records.refusals, records.replaces, scope.instruction)
+    ]
+
+    def is_adopted(item: Item) -> bool:
+        newest = newest_text(services.bucket, roadmap_id, item, records.versions.get(item, 0))
+        return newest.draft(snapshot.framework.concept(item.concept_id).name) is not None
+
+    adopted = compress(adoptable, in_parallel(is_adopted, adoptable))
+    to_save = staged.difference(rejected).union(adopted)
+    to_generate = [item for item in items if item not in to_save]
     estimate = None if tokens is None else round(tokens * len(to_generate))
     return RetryPreview(
         task_id=task_id,
-        staged=count_by_type(staged),
+        staged=count_by_type(to_save),
         to_generate=count_by_type(to_generate),
         total_items=len(items),
         estimated_tokens=estimate if to_generate else 0,
@@ -81,26 +97,27 @@ def preview_retry(
     )
 
 
-def _rejections(connection: Connection, task_id: str) -> Refusals:
-    """The refusals of the task because of which a retry rejects content, by item."""
-    refused = refused_items(connection, task_id)
-    return {
-        item: recorded
-        for item, recorded in refusals(connection, task_id, refused).items()
-        if NextAction.REJECT_AND_GENERATE in {remedy_of_code(failure.error_code) for _, failure in recorded}
-    }
+class _Records(NamedTuple):
+    """The data of the items in the tables, as Generate reads it."""
+
+    replaces: dict[Item, str]
+    refusals: Refusals
+    versions: dict[Item, int]
 
 
-def _rejected_among(staging: Staging, staged: Collection[Item], rejections: Refusals) -> frozenset[Item]:
+def _rejected_among(staging: Staging, staged: Collection[Item], refused: Refusals) -> frozenset[Item]:
     """The staged items with content that the retry rejects: only content that was not replaced since."""
-    items = [item for item in rejections if item in staged]
-    if not items:
-        return frozenset()
+    rejects = NextAction.REJECT_AND_GENERATE
+    items = [
+        item
+        for item, recorded in refused.items()
+        if item in staged and rejects in {remedy_of_code(failure.error_code) for _, failure in recorded}
+    ]
     fingerprints = in_parallel(staging.fingerprint, items)
     return frozenset(
         item
         for item, fingerprint in zip(items, fingerprints, strict=True)
-        if remedy_for(fingerprint, rejections[item]).action is NextAction.REJECT_AND_GENERATE
+        if remedy_for(fingerprint, refused[item]).action is rejects
     )
 
 

@@ -1,20 +1,19 @@
 """Generate: stage the items that are not staged, and repair content that an earlier attempt refused."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from ...content.course_texts import course_texts
 from ...content.generation.generator import generator_named, learner_from
 from ...content.generation.model import ModelThrottledError
 from ...content.generation.quota import GenerationStoppedError
 from ...content.manifest import read_batch
-from ...content.registry import CONTENT_KINDS
 from ...content.revision_records import record_refused
+from ...content.stored_texts import highest_versions
 from ...contracts.items import ContentType, Failure, Item, count_by_type
 from ...contracts.payloads import BatchRequest, Count, Origin, Payload
 from ...contracts.states import NextAction
@@ -165,19 +164,7 @@ def _read_context(connection: Connection, request: BatchRequest, items: Collecti
         learner = replace(learner, course=course_texts(connection, plan.roadmap_id))
     return BatchContext(
         refusals(connection, plan.task_id, items),
-        _versions(connection, plan.roadmap_id, items),
+        highest_versions(connection, plan.roadmap_id, items),
         learner,
         read_instruction(connection, plan.task_id, plan.attempt),
     )
-
-
-def _versions(connection: Connection, roadmap_id: str, items: Collection[Item]) -> dict[Item, int]:
-    """The highest version of each item of a content type with versions."""
-    versions = {}
-    for kind in CONTENT_KINDS.values():
-        concept_ids = [item.concept_id for item in items if item.content_type is kind.content_type]
-        if kind.sql.versions is not None and concept_ids:
-            parameters = {"roadmap_id": roadmap_id, "concept_ids": json.dumps(concept_ids)}
-            for row in connection.execute(text(kind.sql.versions), parameters):
-                versions[Item(row.concept_id, kind.content_type)] = row.version
-    return versions

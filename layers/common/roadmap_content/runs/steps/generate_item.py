@@ -27,7 +27,7 @@ from ...content.manifest import Batch
 from ...content.registry import CONTENT_KINDS
 from ...content.remedies import Remedy, remedy_for
 from ...content.rows import saved_since
-from ...content.tutorial import draft_from_text
+from ...content.stored_texts import NewestText, may_adopt, newest_text
 from ...contracts.documents import Document
 from ...contracts.errors import (
     ContentError,
@@ -44,7 +44,6 @@ from ...platform.postgres.transactions import TIME_FOR_ANOTHER, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
-from ...platform.storage.keys import product_text_key
 from ...platform.storage.staging import Staging
 from ...state.services import Services
 from ...state.tasks.task import StopReasons, why_stopped
@@ -77,16 +76,6 @@ class Unprepared(Enum):
 
     WAITING = "generation is stopped"
     NOT_STARTED = "the attempt is cancelled"
-
-
-class StoredText(NamedTuple):
-    """The newest text of a tutorial that is stored above the versions of all rows."""
-
-    body: bytes | None
-    """`None` if there is none."""
-
-    free_version: int
-    """The first version without a row or a text."""
 
 
 class ItemGeneration:
@@ -175,9 +164,8 @@ class ItemGeneration:
         return remedy
 
     def _may_adopt(self, item: Item) -> bool:
-        """Whether a stored text may be used: not if one was refused before, or there is an instruction."""
-        is_changed = self._staging.instruction is not None and item in self._replaces
-        return not is_changed and item not in self._context.refusals
+        context = self._context
+        return may_adopt(item, context.refusals, self._replaces, context.instruction)
 
     def _remedy(self, item: Item) -> Remedy:
         """The remedy for an item. Content is read only if it was refused, to see if it is still staged."""
@@ -204,23 +192,17 @@ class ItemGeneration:
         """Stage the newest text that is stored without a row, with its version; otherwise generate the item.
         Such a text was paid for, but its row was never saved.
         """
-        text, free = self._newest_text(item)
-        draft = None if text is None else draft_from_text(text, self._concepts[item].name)
+        newest = self._newest_text(item)
+        draft = newest.draft(self._concepts[item].name)
         if draft is None:
-            self._generate(item, free)
+            self._generate(item, newest.free_version)
             return
-        self._stage(item, draft, free - 1)
-        logger.info("tutorial_text_adopted", item=item, version=free - 1)
+        version = newest.free_version - 1
+        self._stage(item, draft, version)
+        logger.info("tutorial_text_adopted", item=item, version=version)
 
-    def _newest_text(self, item: Item) -> StoredText:
-        """The newest stored text of an item; of a content type without texts, none."""
-        newest = None
-        free = self._context.versions.get(item, 0) + 1
-        if CONTENT_KINDS[item.content_type].sql.versions is not None:
-            while text := self._bucket.get(product_text_key(self._plan.roadmap_id, item.concept_id, free)):
-                newest = text.body
-                free += 1
-        return StoredText(newest, free)
+    def _newest_text(self, item: Item) -> NewestText:
+        return newest_text(self._bucket, self._plan.roadmap_id, item, self._context.versions.get(item, 0))
 
     def _is_saved_since_the_plan(self, item: Item) -> bool:
         """Whether somebody else has saved an item that would be generated: generating it would be paid twice.
