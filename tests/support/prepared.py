@@ -22,6 +22,14 @@ class _State(NamedTuple):
 
 _made: dict[Hashable, _State] = {}
 
+DENY_CLAIMS = """
+CREATE FUNCTION denied() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    RAISE EXCEPTION 'permission denied for table roadmap_tasks' USING ERRCODE = 'insufficient_privilege';
+END $$;
+CREATE TRIGGER denied BEFORE UPDATE ON roadmap_tasks FOR EACH ROW EXECUTE FUNCTION denied()
+"""
+"""A right is lost, until the trigger is dropped."""
+
 
 def prepare(pipeline: Pipeline, build: Callable[..., object], *arguments: Hashable) -> None:
     """Give a pipeline without rows and objects those that `build(pipeline, *arguments)` leaves."""

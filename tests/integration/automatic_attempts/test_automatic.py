@@ -19,6 +19,7 @@ from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.generators import FakeModel
 from tests.support.machine_model import Run
 from tests.support.pipeline import SETTINGS, Pipeline
+from tests.support.prepared import DENY_CLAIMS
 from tests.support.requests_to_api import OPERATOR, Ask
 
 LIMIT = 4
@@ -169,8 +170,9 @@ def test_a_refused_task_does_not_affect_the_others(pipeline: Pipeline, model: Fa
     assert pipeline.rows("SELECT task_id FROM content_attempts WHERE next_at IS NOT NULL") == []
 
 
+@pytest.mark.parametrize("is_denied", [False, True])
 def test_an_attempt_that_could_not_be_started_is_started_later(
-    pipeline: Pipeline, model: FakeModel, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, model: FakeModel, monkeypatch: pytest.MonkeyPatch, is_denied: bool
 ) -> None:
     make_due(pipeline)
 
@@ -178,8 +180,12 @@ def test_an_attempt_that_could_not_be_started_is_started_later(
         raise ExecutionsUnavailableError("not now")
 
     with monkeypatch.context() as patched:
-        patched.setattr(pipeline.services.executions, "new_arn", unavailable)
+        if is_denied:
+            pipeline.execute(DENY_CLAIMS)
+        else:
+            patched.setattr(pipeline.services.executions, "new_arn", unavailable)
         pipeline.sweep()
+    pipeline.execute("DROP TRIGGER IF EXISTS denied ON roadmap_tasks")
     assert pause(pipeline) == FIRST_PAUSE
     model.error = None
     assert start_due(pipeline) == 1

@@ -46,7 +46,7 @@ from tests.support.commits import Commits, How, ProcessDied, Strike, When
 from tests.support.factories import USER, bundle_of, concept_ids, counts, quiz
 from tests.support.machine_model import Run
 from tests.support.pipeline import SETTINGS, Pipeline, services_for
-from tests.support.prepared import prepare
+from tests.support.prepared import DENY_CLAIMS, prepare
 from tests.support.received_events import Received
 from tests.support.requests_to_api import OPERATOR, Ask
 
@@ -334,6 +334,21 @@ def test_a_claim_of_another_task_than_the_canary_is_refused(
     (other,) = pipeline.rows("SELECT task_id FROM content_recovery_tasks WHERE NOT canary")
     with pipeline.services.engine.begin() as connection, pytest.raises(RecoveryStoppedError):
         claim_task(connection, recovery_id, WaitingTask(other["task_id"], "failed", 1, None), 2)
+
+
+def test_a_lost_right_of_the_database_refuses_no_task(
+    pipeline: Pipeline, send: Send, create_waiting: Callable[..., str]
+) -> None:
+    """Regression: every task of the recovery was refused at once, whatever its rate, and it had ended."""
+    tasks = fail(pipeline, 3)
+    recovery_id = create_waiting()
+    pipeline.execute(DENY_CLAIMS)
+    turn(pipeline, recovery_id)
+    assert results(send, recovery_id) == dict.fromkeys(tasks, "waiting")
+    pipeline.execute("DROP TRIGGER denied ON roadmap_tasks")
+    for _ in tasks:
+        turn(pipeline, recovery_id)
+    assert results(send, recovery_id) == dict.fromkeys(tasks, "running")
 
 
 def test_a_result_is_recorded_once_and_a_task_that_runs_is_not_refused(

@@ -4,9 +4,9 @@ from functools import partial
 
 from sqlalchemy import Connection, text
 
-from ...contracts.errors import ClaimRefusedError, ContentError, TransientError
+from ...contracts.errors import ClaimRefusedError, ContentError
 from ...contracts.states import Cause
-from ...platform.postgres.transactions import RESERVE, transact
+from ...platform.postgres.transactions import RESERVE, is_of_this_task, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
@@ -61,11 +61,11 @@ def _start_due_attempts(services: Services, deadline: Deadline) -> None:
             started += 1
         except ContentError as error:
             logger.warning("automatic_attempt_refused", task_id=planned.task_id, **error.why)
-            if isinstance(error, TransientError):
-                transact(services.engine, postpone_attempt, deadline, planned, FIRST_PAUSE)
-            else:
+            if is_of_this_task(error):
                 refused += 1
                 transact(services.engine, forget_next_attempt, deadline, *planned)
+            else:
+                transact(services.engine, postpone_attempt, deadline, planned, FIRST_PAUSE)
     if due:
         emit({Metric.AUTOMATIC_ATTEMPTS_STARTED: started, Metric.AUTOMATIC_ATTEMPTS_REFUSED: refused})
         logger.info("automatic_attempts_started", due=len(due), started=started, refused=refused)

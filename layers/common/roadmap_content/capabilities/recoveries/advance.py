@@ -14,7 +14,13 @@ from ...content.roadmaps.metadata import lock_roadmap_of
 from ...contracts.errors import ChangedSinceError, ContentError, TransientError
 from ...contracts.items import MAX_REASON
 from ...contracts.states import Cause, RecoveryState, TaskResult
-from ...platform.postgres.transactions import RESERVE, transact, transact_in_parts
+from ...platform.postgres.transactions import (
+    RESERVE,
+    DataRefusedError,
+    is_of_this_task,
+    transact,
+    transact_in_parts,
+)
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.metrics import Metric, emit
@@ -94,7 +100,7 @@ def advance(services: Services, recovery_id: str, deadline: Deadline) -> None:
                     has_place_left = True  # the task has ended without an attempt
             except RecoveryStoppedError:
                 return
-            except TransientError as error:
+            except (TransientError, DataRefusedError) as error:
                 logger.warning(
                     "recovery_task_not_started", recovery_id=recovery_id, task_id=task.task_id, **error.why
                 )
@@ -205,7 +211,7 @@ def _write_state(
 
 def _start_task(services: Services, recovery: Recovery, task: WaitingTask, deadline: Deadline) -> bool:
     """Start a task; return whether it has ended without an attempt: it was refused, or misses nothing.
-    Raises RecoveryStoppedError, TransientError: it cannot be started now.
+    Raises RecoveryStoppedError, TransientError, DataRefusedError: it cannot be started now.
     """
     recovery_id = recovery.recovery_id
 
@@ -216,9 +222,9 @@ def _start_task(services: Services, recovery: Recovery, task: WaitingTask, deadl
     start = AttemptStart(recovery_actor(recovery_id), Cause.RECOVERY, recovery.reason, scope, on_claim)
     try:
         answer = retry_task(services, task.task_id, user_id=None, deadline=deadline, start=start)
-    except (RecoveryStoppedError, TransientError):
-        raise
     except ContentError as error:
+        if isinstance(error, RecoveryStoppedError) or not is_of_this_task(error):
+            raise
         result, reason = TaskResult.REFUSED, f"{error.code}: {error}"[:MAX_REASON]
     else:
         if answer.status == "processing":

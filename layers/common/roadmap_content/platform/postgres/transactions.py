@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.pool import Pool
 
-from ...contracts.errors import DatabaseUnavailableError, PermanentError
+from ...contracts.errors import ContentError, DatabaseUnavailableError, PermanentError, TransientError
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
@@ -76,6 +76,14 @@ class InsufficientPrivilegeError(DataRefusedError, code="InsufficientPrivilege")
     be seen are not missing, so nothing is concluded from them. Permanent: it lasts until an administrator
     changes the database, so neither this transaction nor an automatic attempt is tried again.
     """
+
+
+def is_of_this_task(error: ContentError) -> bool:
+    """Whether a start was refused because of its task. A transient error, and one of the schema or of a right
+    (SQLSTATE class 42), would refuse every task alike, and ends without a change of the task.
+    """
+    of_database = isinstance(error, DataRefusedError) and error.sqlstate.startswith("42")
+    return not of_database and not isinstance(error, TransientError)
 
 
 def transact(
