@@ -270,7 +270,7 @@ export const Caller = createContext(/** @type {import("./app.js").Session} */ (/
 /** Who acts, for a caller who may not. @param {{ retry?: boolean }} props `retry`: it is a retry, which owners may start */
 export function ByOperator({ retry }) {
   const { operates, acts } = useContext(Caller);
-  return operates || (retry && acts) ? null : html` ${T.byOperator}`;
+  return operates || (retry && acts) ? null : T.byOperator;
 }
 
 /** @param {string} why the API's */

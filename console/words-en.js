@@ -132,7 +132,7 @@ export const en = {
   actions: {},
   /** @param {string} count @param {string} type */
   ofType: (count, type) => `${count} ${type.toLowerCase()}`,
-  byOperator: "An operator can do it.",
+  byOperator: " An operator can do it.", // after a sentence
   /** Who acts next. @type {{ who: Record<string, string>, sign: string, why: Record<string, string>, other: string | null }} */
   turn: {
     who: { running: "Running", waiting: "Waiting", automatic: "Tried again automatically", person: "Needs a person", nobody: "Over" },

@@ -214,6 +214,7 @@ TOGETHER = {(each.chip, each.sentence, each.action, each.attempt) for each in ST
     # The attempt that its recovery, when it was paused or cancelled, had not started.
     ("in progress", "Needs a person", "", "waiting"),
     ("failed", "Needs a person", "Retry missing", "cancelled"),
+    ("failed", "Tried again automatically", "", "cancelled"),
 }
 """Parts of the page that may stand together."""
 
