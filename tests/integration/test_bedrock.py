@@ -298,25 +298,6 @@ def test_a_generator_without_its_settings_names_the_missing_one(
         roadmap.generate(roadmap.requests(roadmap.plan())[0])
 
 
-def assert_strict(schema: Any) -> None:
-    """Every object is closed, and no keyword is used that strict tools do not accept."""
-    if schema["type"] == "object":
-        assert schema["additionalProperties"] is False
-        for each in schema["properties"].values():
-            assert_strict(each)
-    elif schema["type"] == "array":
-        assert schema.get("minItems", 0) <= 1
-        assert_strict(schema["items"])
-    assert not {"minLength", "maxLength", "pattern", "minimum", "maximum", "maxItems"} & schema.keys()
-
-
-def test_a_strict_tool_has_a_closed_schema(server: ConverseServer) -> None:
-    assert ask(server, MODEL_STRICT_TOOLS="true")
-    tool = server.calls[0].request["toolConfig"]["tools"][0]["toolSpec"]
-    assert tool["strict"] is True
-    assert_strict(tool["inputSchema"]["json"])
-
-
 @pytest.mark.slow
 def test_tokens_are_counted_per_item(
     roadmap: Pipeline,

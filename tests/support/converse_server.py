@@ -260,7 +260,6 @@ class ConverseServer(http_server.HttpServer):
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.url,
             "MODEL_ID": "test.model-v1:0",
             "MODEL_REGION": "eu-central-1",
-            "MODEL_STRICT_TOOLS": "false",
             "MODEL_TEMPERATURE": "0.5",
             "MODEL_MAX_OUTPUT_TOKENS": "8000",
             "MODEL_OUTPUT_BURNDOWN": "1",

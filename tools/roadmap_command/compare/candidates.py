@@ -57,7 +57,7 @@ class BedrockCandidate(PromptedModel):
 
     def key(self, prompt: Prompt, rejected: Rejected | None) -> list[Any]:
         """Model, prompt, limit, and the rejected answer."""
-        model = [self.name, self._model.temperature, self._model.strict]
+        model = [self.name, self._model.temperature]
         fault = rejected and [rejected.fault, rejected.answer.original]
         return [model, vars(prompt), prompt.most_output(self.max_output), fault]
 

@@ -18,7 +18,7 @@ from ...platform.runtime.settings import Settings
 from ...platform.storage.bucket import PARALLEL
 from .generator import Generator
 from .model import Answer, AnswerLostError, ModelBusyError, ModelGenerator, ModelThrottledError, Rejected
-from .prompting import Prompt, PromptedModel, strict_schema
+from .prompting import Prompt, PromptedModel
 from .quota import Usage
 
 MAX_QUOTE = 200
@@ -42,9 +42,6 @@ class BedrockModel(PromptedModel):
     temperature: float | None = None
     """Between 0 and 1; `None` for a model without this parameter."""
 
-    strict: bool = False
-    """Whether the model is required to match the tool's schema, which not all models support."""
-
     def ask(self, prompt: Prompt, rejected: Rejected | None) -> Answer:
         """Send one Converse request; see `Model.ask`."""
         limits: dict[str, Any] = {"maxTokens": prompt.most_output(self.max_output)}
@@ -53,8 +50,7 @@ class BedrockModel(PromptedModel):
         tool = {
             "name": prompt.tool,
             "description": prompt.description,
-            "inputSchema": {"json": strict_schema(prompt.schema) if self.strict else prompt.schema},
-            **({"strict": True} if self.strict else {}),
+            "inputSchema": {"json": prompt.schema},
         }
         try:
             response = self.client.converse(
@@ -104,7 +100,6 @@ def create_model(settings: Settings) -> BedrockModel:
         max_output=settings.model_max_output_tokens,
         socket_timeout=socket_timeout,
         temperature=settings.model_temperature,
-        strict=settings.model_strict_tools,
     )
 
 

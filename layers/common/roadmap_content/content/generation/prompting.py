@@ -197,27 +197,6 @@ def schema_of(content_type: ContentType) -> Document:
     return {key: root[key] for key in ("type", "properties", "required")}
 
 
-# From the documentation of structured outputs: every object is closed, these keywords are not accepted, and
-# `minItems` only with 0 or 1.
-_NOT_STRICT = frozenset({"minLength", "maxLength", "pattern", "minimum", "maximum", "maxItems"})
-
-
-def strict_schema(node: Any) -> Any:  # noqa: ANN401 - any part of a schema
-    """A schema in the subset that a strict tool accepts. `read_draft` checks the rest."""
-    match node:
-        case {"type": "object", "properties": dict(properties)}:
-            strict = {name: strict_schema(schema) for name, schema in properties.items()}
-            return node | {"properties": strict, "additionalProperties": False}
-        case dict():
-            return {
-                key: min(value, 1) if key == "minItems" else strict_schema(value)
-                for key, value in node.items()
-                if key not in _NOT_STRICT
-            }
-        case _:
-            return node
-
-
 def _inlined(node: Any, definitions: Document) -> Any:  # noqa: ANN401 - any part of a schema
     """A part of a schema with its references replaced by their definitions."""
     match node:

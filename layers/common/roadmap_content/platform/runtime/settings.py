@@ -147,9 +147,6 @@ class Settings:
     )
     """Between 0 and 1; `none` for a model without this parameter."""
 
-    model_strict_tools = Setting("MODEL_STRICT_TOOLS", _switch(off="false", on="true"))
-    """Whether requests ask for strict tool use."""
-
     model_max_output_tokens = Setting("MODEL_MAX_OUTPUT_TOKENS", _positive)
     model_output_burndown = Setting("MODEL_OUTPUT_BURNDOWN", _between(1, 100))
     """How often the model's quota counts a token of output."""
