@@ -1,10 +1,10 @@
-"""The recoveries of tasks, as the capability that starts them gives them: `Job.waiting`."""
+"""The recoveries of tasks, as the capability that starts them gives them: `Capability.waiting`."""
 
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
-from .services import Capability, Job
+from .services import Capability
 from .tasks.turn import InRecovery
 
 _NOTHING = (
@@ -13,9 +13,8 @@ _NOTHING = (
 
 
 def waiting_tasks(capabilities: Sequence[Capability]) -> str:
-    """As SQL: the tasks that wait for capabilities, with the columns of `Job.waiting`."""
-    jobs = (part for capability in capabilities for part in capability.sweep if isinstance(part, Job))
-    return " UNION ALL ".join(job.waiting for job in jobs if job.waiting) or _NOTHING
+    """As SQL: the tasks that wait for capabilities, with the columns of `Capability.waiting`."""
+    return " UNION ALL ".join(each.waiting for each in capabilities if each.waiting) or _NOTHING
 
 
 def recovery_of_task(waiting: str, task_id: str) -> str:

@@ -38,10 +38,6 @@ class Job(NamedTuple):
     """Its limit of time."""
 
     run: Callable[["Services", Deadline], object]
-    waiting: str = ""
-    """As SQL: the tasks that wait for their start by the job, with `task_id`, `recovery_id`, `is_paused`; and
-    those that it has started and holds, with the `attempt`, which is otherwise NULL.
-    """
 
 
 class Retention(NamedTuple):
@@ -128,6 +124,11 @@ class Capability:
     """Its parts of the sweep, by kind. No transaction is open. A job starts attempts, in each sweep and
     each minute: after unconfirmed starts are repeated, and before waiting attempts are admitted. A retention
     is the rule of one of its tables; others are kept. Scans are the last jobs of a sweep that is not held.
+    """
+
+    waiting: str = ""
+    """As SQL: the tasks that wait for their start by it, with `task_id`, `recovery_id`, `is_paused`; and
+    those that it has started and holds, with the `attempt`, which is otherwise NULL.
     """
 
     failures_changed: "FailuresChanged | None" = None

@@ -14,7 +14,8 @@ def _advance_after(services: Services, actor: str, deadline: Deadline) -> None:
 
 
 RECOVERIES = Capability(
-    sweep=(Job("recoveries", 30, advance_all, WAITING),),
+    sweep=(Job("recoveries", 30, advance_all),),
+    waiting=WAITING,
     after_run=_advance_after,
     health=count_unfinished_recoveries,
 )
