@@ -3,6 +3,7 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event, text
@@ -25,6 +26,7 @@ from roadmap_content.runs.reconciliation.reconcile import (
     reconcile,
 )
 from roadmap_content.runs.retries.retry import redrive_task, retry_task
+from roadmap_content.runs.steps.accounting import Account, account_for
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
 from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.scope import Scope
@@ -216,6 +218,24 @@ def test_the_end_of_an_execution_without_finalize_is_recorded(pipeline: Pipeline
     assert task["error_message"] == "ABORTED: the execution ended ABORTED"
     assert {item["error_code"] for item in task["failed_concepts"]["items"]} == {"ABORTED"}
     assert pipeline.sweep(detail=end).repairs == []
+
+
+def test_no_claim_comes_between_the_account_of_an_end_and_its_record(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: the new attempt lost its failures, and another one was planned after the old one."""
+    pipeline.load(bundle_of(IDS))
+    pipeline.plan()
+    free: list[object] = []
+
+    def account(*arguments: Any) -> Account:
+        with pipeline.engine.connect() as other:
+            free.append(other.scalar(text("SELECT task_id FROM roadmap_tasks FOR UPDATE SKIP LOCKED")))
+        return account_for(*arguments)
+
+    monkeypatch.setattr("roadmap_content.runs.steps.end_attempt.account_for", account)
+    pipeline.sweep(detail=ExecutionEnd(execution_arn="arn:run-1", status="ABORTED"))
+    assert free == [None]
 
 
 def test_the_end_of_an_execution_without_a_claim_is_recorded_for_the_task_in_its_input(

@@ -192,6 +192,17 @@ def test_an_attempt_that_could_not_be_started_is_started_later(
     assert pipeline.task()["status"] == "completed"
 
 
+def test_an_end_that_is_recorded_again_has_the_same_turn(pipeline: Pipeline, model: FakeModel) -> None:
+    """Regression: the product set the task to `processing`, and the second event called a person."""
+    pipeline.execute("UPDATE roadmap_tasks SET status = 'processing', updated_at = now() - interval '1 hour'")
+    (planned,) = pipeline.rows("SELECT next_at FROM content_attempts")
+    pipeline.sweep()
+    finalized = "SELECT detail FROM content_events WHERE detail_type = 'Task Finalized' ORDER BY position"
+    first, again = (row["detail"]["data"]["turn"] for row in pipeline.rows(finalized))
+    assert (first["who"], again) == ("automatic", first)
+    assert pipeline.rows("SELECT next_at FROM content_attempts") == [planned]
+
+
 def test_until_it_is_due_every_answer_says_when(
     pipeline: Pipeline, model: FakeModel, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

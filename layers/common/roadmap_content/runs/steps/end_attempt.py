@@ -26,7 +26,7 @@ from ...state.services import Services
 from ...state.tasks.attempts import generated_by, has_execution, plan_next_attempt, record_attempt_outcome
 from ...state.tasks.next_actions import advice_for
 from ...state.tasks.outcome import COMPLETED, OUTCOMES, SUPERSEDED, Outcome, unknown_outcome
-from ...state.tasks.task import Task, read_task, record_task_outcome
+from ...state.tasks.task import Task, lock_task, read_task, record_task_outcome
 from ...state.tasks.turn import InRecovery, TaskFacts, turn_of, worst
 from .accounting import Account, account_for
 from .reporting import report_outcome
@@ -61,8 +61,8 @@ def end_attempt(
     execution_arn: str | None = None,
 ) -> FinalizeResult:
     """Recompute `framework_data`, the task's status and its failures from the tables, in the transaction of
-    the caller, which `transact_in_parts` should run. The roadmap's lock comes first; a caller that writes
-    before the end takes it before.
+    the caller, which `transact_in_parts` should run. The locks of roadmap and task come first, so that no
+    claim comes in between; a caller that writes before the end takes them before.
 
     Idempotent: unchanged values are not written, and a task of a newer attempt is not changed.
     `execution_arn` is the attempt's execution, as a caller has read it that is not its Finalize.
@@ -70,6 +70,7 @@ def end_attempt(
     data of its user was erased, or its row was deleted and made again.
     """
     lock_roadmap_of(connection, task_id)
+    lock_task(connection, task_id)
     task = read_task(connection, task_id)
     if not _is_of_present_life(connection, task, attempt, execution_arn or run_end.execution_arn):
         raise TaskNotFoundError(f"attempt {attempt} is not one of task {task_id} any more")

@@ -77,8 +77,8 @@ LOCK_ALL = text("SELECT FROM content_attempts WHERE task_id = :task_id FOR UPDAT
 
 # Plans the attempt after one that has ended. Guarantees: a repeated end does not move it.
 PLAN_NEXT = text("""
-UPDATE content_attempts SET next_at = now() + make_interval(secs => :pause)
-WHERE task_id = :task_id AND attempt = :attempt AND next_at IS NULL
+UPDATE content_attempts SET next_at = coalesce(next_at, now() + make_interval(secs => :pause))
+WHERE task_id = :task_id AND attempt = :attempt
 RETURNING next_at
 """)
 
@@ -295,7 +295,9 @@ class PlannedAttempt(NamedTuple):
 def plan_next_attempt(
     connection: Connection, task_id: str, attempt: int, pause: timedelta
 ) -> datetime | None:
-    """Return when the planned attempt begins; `None` if it was planned before."""
+    """Plan the attempt after this one, and return when it begins; one that was planned before stays. `None`
+    if this attempt was never claimed.
+    """
     parameters = {"task_id": task_id, "attempt": attempt, "pause": pause.total_seconds()}
     begins: datetime | None = connection.scalar(PLAN_NEXT, parameters)
     return begins
