@@ -72,7 +72,7 @@ function Places({ session, sections, onClose }) {
       aria-label=${T.palette.heading}
       placeholder=${T.palette.help}
       ref=${input}
-      maxlength="200"
+      maxlength="100"
       value=${text}
       onInput=${(/** @type {any} */ event) => {
         setText(event.currentTarget.value);

@@ -166,7 +166,7 @@ function SearchField({ value, onChange }) {
   useEffect(() => {
     if (input.current) input.current.value = value;
   }, [value]);
-  return html`<input ref=${input} type="search" placeholder=${T.tasksView.searchHelp} maxlength="200" onChange=${onChange} />`;
+  return html`<input ref=${input} type="search" placeholder=${T.tasksView.searchHelp} maxlength="100" onChange=${onChange} />`;
 }
 
 /** The filters that are shown on demand. */

@@ -54,6 +54,14 @@ def require_refused(answer: Reply, error: str, *names: str) -> None:
     assert "a\x00b" not in json.dumps(answer.body)
 
 
+def test_a_prefix_that_no_index_has_is_refused(send: Send) -> None:
+    """Regression: its first 100 characters selected other tasks, also for a recovery."""
+    for path in ("/tasks", "/failures"):
+        require_refused(send("GET", path, {"q": "r" * 101}), "InvalidRequest", "q")
+    body = {"filter": {"q": "r" * 101}, "reason": "r"}
+    require_refused(send("POST", "/recoveries", body=body), "InvalidRequest", "q")
+
+
 def test_a_time_that_is_none_is_refused(send: Send) -> None:
     times = (BEFORE_YEAR_1, AFTER_YEAR_9999, "now", "2026-02-30", "-4000-01-01")
     for time, name in product(times, ("updated_after", "updated_before")):

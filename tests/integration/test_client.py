@@ -83,7 +83,9 @@ def test_content_of_an_unknown_type_or_roadmap_is_a_named_error() -> None:
             client.stage("r-1", "c-1", "poem", {})
         with pytest.raises(RoadmapNotFoundError, match="no task is for a roadmap 'r-'; the content"):
             client.stage("r-", "c-1", "quiz", quiz("c-1"))
-    assert asked == ["r-1", "r-"]
+        with pytest.raises(RoadmapNotFoundError):  # of an id that is longer than the API's `q`
+            client.stage("r" * 300, "c-1", "quiz", quiz("c-1"))
+    assert asked == ["r-1", "r-", "r" * 100]
     assert staged_key("r-", Item("c-1", ContentType.QUIZ)) in s3.saved()["content"]
 
 

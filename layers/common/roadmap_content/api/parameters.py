@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
-from ..contracts.api.filters import TaskFilter
+from ..contracts.api.filters import LONGEST_PREFIX, TaskFilter
 from ..contracts.api.items import MAX_CONCEPTS
 from ..contracts.api.tasks import ChangeRequest
 from ..contracts.errors import InvalidRequestError
@@ -46,7 +46,7 @@ Statuses = Annotated[list[str] | None, Query(max_length=20, description="One or 
 ErrorCode = Annotated[str | None, Query(min_length=1, max_length=200, description=_FILTER["error_code"])]
 FailingType = Annotated[ContentType | None, Query(description=_FILTER["content_type"])]
 Time = Annotated[datetime | None, Query(description=_FILTER["updated_after"])]
-Prefix = Annotated[str | None, Query(min_length=1, max_length=200, description=_FILTER["q"])]
+Prefix = Annotated[str | None, Query(min_length=1, max_length=LONGEST_PREFIX, description=_FILTER["q"])]
 FailingGroup = Annotated[str | None, Query(min_length=1, max_length=200, description=_FILTER["group_id"])]
 
 Version = Annotated[

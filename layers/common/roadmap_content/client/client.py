@@ -24,6 +24,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Self
 
 from ..contracts.api.capacity import RetryAnswer
+from ..contracts.api.filters import LONGEST_PREFIX
 from ..contracts.api.items import ItemDetail, ItemMap, RestoreAnswer, Revision, Revisions, SavedItem
 from ..contracts.api.tasks import (
     AttemptPage,
@@ -141,7 +142,7 @@ class Client(SystemRequests):
         """Require that a task of the user is for this roadmap; one request for each roadmap."""
         if roadmap_id in self._roadmaps:
             return
-        tasks = self.tasks(user_id, q=roadmap_id, user_id=user_id)
+        tasks = self.tasks(user_id, q=roadmap_id[:LONGEST_PREFIX], user_id=user_id)
         if all(task.roadmap_id != roadmap_id for task in tasks):
             raise RoadmapNotFoundError(f"no task is for a roadmap {roadmap_id!r}; the content is staged")
         self._roadmaps.add(roadmap_id)

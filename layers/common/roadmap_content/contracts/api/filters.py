@@ -14,6 +14,9 @@ from ..times import in_utc
 
 Short = Annotated[str, Field(min_length=1, max_length=200)]
 
+LONGEST_PREFIX = 100
+"""The characters of a text by which an index finds it."""
+
 Moment = Annotated[datetime | None, Field(description="ISO 8601; without a zone, UTC.")]
 
 OF_FAILURE = "group_id", "error_code", "content_type"
@@ -67,9 +70,11 @@ class TaskFilter(Filter):
     updated_after: Moment = None
     updated_before: Moment = None
     q: Annotated[
-        Short | None,
+        str | None,
         Field(
-            description="The start of a task's id, of a roadmap's id, or (in any case) of a roadmap's title."
+            min_length=1,
+            max_length=LONGEST_PREFIX,
+            description="The start of a task's id, of a roadmap's id, or (in any case) of a roadmap's title.",
         ),
     ] = None
     group_id: Annotated[

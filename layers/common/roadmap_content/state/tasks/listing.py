@@ -232,7 +232,7 @@ def task_conditions(task_filter: TaskFilter) -> tuple[dict[str, Condition], dict
         parameters |= task_filter.by_failure
     if task_filter.q is not None:
         by_name["q"] = Condition(f"({_HAS_PREFIX})", f"t.task_id IN ({_tasks_with_prefix(None)})")
-        escaped = task_filter.q[:100].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        escaped = task_filter.q.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         parameters |= {"prefix": f"{escaped}%", "title_prefix": f"{escaped.lower()}%"}
     return by_name, parameters
 
