@@ -62,6 +62,12 @@ def test_a_prefix_that_no_index_has_is_refused(send: Send) -> None:
     require_refused(send("POST", "/recoveries", body=body), "InvalidRequest", "q")
 
 
+def test_a_preview_of_an_erasure_that_is_applied_again_is_refused(send: Send) -> None:
+    """Regression: it counted everything of a user who had come back."""
+    query = {"exact": "u", "dry_run": "true", "replay": "erasure"}
+    require_refused(send("DELETE", "/users/-/content", query), "InvalidRequest", "replay")
+
+
 def test_a_time_that_is_none_is_refused(send: Send) -> None:
     times = (BEFORE_YEAR_1, AFTER_YEAR_9999, "now", "2026-02-30", "-4000-01-01")
     for time, name in product(times, ("updated_after", "updated_before")):

@@ -75,7 +75,11 @@ class _Page(NamedTuple):
 
 
 def preview_erasure(services: Services, request: Erasure, deadline: Deadline) -> ErasureAnswer:
-    """Count the rows and objects that an erasure removes or leaves. Nothing is changed."""
+    """Count the rows and objects that an erasure removes or leaves. Nothing is changed.
+    Raises InvalidRequestError: with `replay`, which removes only what is older than that erasure.
+    """
+    if request.replay is not None:
+        raise InvalidRequestError("an erasure that is applied again has no preview: leave replay away")
 
     def count_page(connection: Connection, place: tuple[str, str]) -> tuple[_Page, Removed, Removed] | None:
         """The page after a place, with the numbers of our rows and of the product's."""

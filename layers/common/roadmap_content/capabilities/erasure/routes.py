@@ -30,7 +30,10 @@ def add_erasure_routes(api: Api) -> None:
         ] = False,
         after: Annotated[str | None, Query(description="`after` of the previous answer.")] = None,
         replay: Annotated[
-            str | None, Query(max_length=64, description="An erasure to apply again, to what is older.")
+            str | None,
+            Query(
+                max_length=64, description="An erasure to apply again, to what is older; not with `dry_run`."
+            ),
         ] = None,
     ) -> ErasureAnswer:
         """Erase everything of this system that names a user or holds their content.
