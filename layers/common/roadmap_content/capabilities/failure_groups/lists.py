@@ -78,7 +78,7 @@ def read_groups(
     conditions, of_tasks = task_conditions(task_filter)
     # The condition `failure` is on failures: below, it is asked of them or of the sums.
     on_tasks = [condition.of_set for name, condition in conditions.items() if name != "failure"]
-    if on_tasks:  # the stored sums are those of all tasks
+    if on_tasks or task_filter.content_type:  # the stored sums are those of all tasks and all types
         parameters |= of_tasks
         on_failures = [f"f.{name} = :{name}" for name in task_filter.by_failure]
         statement = (
@@ -86,9 +86,7 @@ def read_groups(
             f" JOIN roadmap_tasks t ON t.task_id = f.task_id WHERE {' AND '.join([*on_failures, *on_tasks])})"
         ) + _page(_SUMS_OF_SOME, "chosen", _HOURS_OF_SOME, place, waiting)
     else:
-        on_types = {"content_type": "by_type ->> :content_type IS NOT NULL"}
-        on_sums = [on_types.get(name, f"{name} = :{name}") for name in task_filter.by_failure]
-        groups = " AND ".join([_SUMS, *on_sums])
+        groups = " AND ".join([_SUMS, *(f"{name} = :{name}" for name in task_filter.by_failure)])
         statement = _page(groups, "content_task_failures", _KEPT_HOURS, place, waiting)
     return connection.execute(text(statement), parameters).all()
 
