@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, TextClause, text
 from local_stack.lock_waiters import processes_waiting_for
 from local_stack.processes import becomes_true
 from roadmap_content.contracts.api.capacity import QueuePlace
+from roadmap_content.contracts.errors import NotRedrivableError
 from roadmap_content.contracts.items import ContentType, Failure, Item, Stage
 from roadmap_content.contracts.states import Cause, QueueClass, QueueState
 from roadmap_content.platform.runtime.deadline import Deadline
@@ -611,6 +612,25 @@ def test_staged_content_is_saved_without_a_slot(waiting: Queue, pipeline: Pipeli
     assert started(pipeline) == ([second] if stopped else [first, second])
     (row,) = pipeline.rows("SELECT grants, tokens FROM content_queue WHERE task_id = :id", id=second)
     assert (row["grants"], row["tokens"]) == (0, 0)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_refused_redrive_of_staged_content_is_answered_as_one(
+    waiting: Queue, pipeline: Pipeline, ask: Ask, monkeypatch: pytest.MonkeyPatch, stopped: bool
+) -> None:
+    """Regression: without capacity, the answer was "started", until the sweep ended the attempt."""
+    task_id = pipeline.task_id = load(pipeline, 1, staged=True)
+    pipeline.finalize(pipeline.plan())
+    if stopped:
+        waiting.stop()
+
+    def refuse(_: str) -> None:
+        raise NotRedrivableError("it is older than 14 days")
+
+    monkeypatch.setattr(pipeline.executions, "redrive", refuse)
+    reply = ask("POST", f"/tasks/{task_id}/retry", {"user_id": USER, "force_checkpoint": "true"})
+    assert (reply.status, reply.body["error"]) == (409, "NotRedrivable")
+    assert pipeline.task()["status"] == "failed"
 
 
 # The cost of a claim and of an admission.

@@ -34,9 +34,10 @@ from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.storage.staging import Staging
 from ...state.failures.failures import refused_items
-from ...state.queue.admission import start_admitted, start_without_slot
+from ...state.queue.admission import admit_without_slot, start_admitted
 from ...state.queue.capacity import work_of
 from ...state.queue.claims import claim, is_at_work, require_startable
+from ...state.queue.queue import Admitted
 from ...state.services import Services
 from ...state.tasks.attempts import AttemptStart
 from ...state.tasks.scope import Scope
@@ -121,34 +122,39 @@ def _start(
     )
     logger.set_correlation_id(execution_arn)  # the run logs the same id
     logger.info("attempt_claimed", task_id=task.task_id, attempt=claimed.attempt, total_items=len(items))
+    waits = claimed.is_waiting
+    if (
+        waits
+        and not start.scope.regenerate
+        and (at_once := _admit_if_staged(services, claimed, items, deadline))
+    ):
+        admitted, waits = [*admitted, *at_once], False
     refused = start_admitted(services, admitted, deadline)
     if refusal := refused.get((task.task_id, claimed.attempt)):
         give_up_redrive(services, task.task_id, claimed.attempt, deadline)
         raise refusal
-    waits = claimed.is_waiting
-    if waits and not start.scope.regenerate:
-        has_started = _start_if_staged(services, claimed, items, deadline)
-        waits = not has_started
     message = f"Attempt {'queued' if waits else 'started'}{purpose}"
     return _answer(claimed, items, "processing", message, start.cause, waits=waits, place=place)
 
 
-def _start_if_staged(services: Services, claimed: Task, items: Sequence[Item], deadline: Deadline) -> bool:
-    """Start a waiting attempt at once if all of its items are staged; return whether it was started. S3 is
-    only asked while the capacity is used up. Refused content may have to be generated again.
+def _admit_if_staged(
+    services: Services, claimed: Task, items: Sequence[Item], deadline: Deadline
+) -> Sequence[Admitted]:
+    """Admit a waiting attempt at once if all of its items are staged. S3 is only asked while the capacity is
+    used up. Refused content may have to be generated again.
     """
     try:
         staged = Staging(services.bucket, claimed.roadmap_id or "").staged_among(items)
         if len(staged) < len(items):
-            return False
+            return ()
         refused = transact(services.engine, refused_items, deadline, claimed.task_id)
         if not staged.isdisjoint(refused):
-            return False
-        return start_without_slot(services, claimed.task_id, claimed.attempt, deadline)
+            return ()
+        return admit_without_slot(services, claimed.task_id, claimed.attempt, deadline)
     except TransientError as error:
         # The claim succeeded: the attempt keeps its place.
         logger.warning("staged_items_not_checked", task_id=claimed.task_id, reason=str(error))
-        return False
+        return ()
 
 
 def plan_retry(

@@ -5,7 +5,7 @@ from the claim, so the start can be repeated: the sweep does so for attempts tha
 started. A redrive can be repeated, too: an execution that runs is not redriven again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -72,17 +72,17 @@ def admit_waiting(services: Services, deadline: Deadline) -> None:
             break
 
 
-def start_without_slot(services: Services, task_id: str, attempt: int, deadline: Deadline) -> bool:
-    """Start a waiting attempt that generates nothing; return whether it was still waiting."""
+def admit_without_slot(
+    services: Services, task_id: str, attempt: int, deadline: Deadline
+) -> Sequence[Admitted]:
+    """Admit a waiting attempt that generates nothing; empty if it does not wait any more."""
 
     def admit_this(connection: Connection) -> list[Admitted]:
         admitted = admit_free(connection, task_id, attempt)
         record_events(services, connection, [one.event for one in admitted])
         return admitted
 
-    admitted = transact(services.engine, admit_this, deadline)
-    start_admitted(services, admitted, deadline)
-    return bool(admitted)
+    return transact(services.engine, admit_this, deadline)
 
 
 def start_unconfirmed(services: Services, deadline: Deadline) -> Iterable[tuple[str, int]]:
