@@ -176,18 +176,6 @@ def test_lists_select_groups_by_state_also_of_some_tasks(pipeline: Pipeline, sen
     assert send("GET", "/failures", query={"state": "loud"}).status == 422
 
 
-def test_a_list_of_one_type_counts_this_type_also_without_another_condition(
-    pipeline: Pipeline, send: Send
-) -> None:
-    """Regression: alone, the type selected groups, and their items of all types were counted."""
-    pipeline.load(bundle_of(["a"]))
-    pipeline.finalize(pipeline.plan())
-    for query in ({"content_type": "quiz"}, {"content_type": "quiz", "status": "failed"}):
-        (group,) = send("GET", "/failures", query=query).body["items"]
-        assert (group["items"], group["by_type"]) == (1, {"quiz": 1})
-        assert group["example"]["content_type"] == "quiz"
-
-
 def test_a_group_shows_the_recoveries_that_were_for_it(pipeline: Pipeline, send: Send) -> None:
     outage(pipeline, 1)
     group_id = the_group(send)["group_id"]
