@@ -288,3 +288,30 @@ def test_the_summary_of_a_text_is_its_first_prose(line: str) -> None:
     draft = draft_from_text(f"# Title\n\n{line}\n\n2024 was prose.\n".encode(), "Name")
     assert draft is not None
     assert (draft["title"], draft["summary"]) == ("Title", "2024 was prose.")
+
+
+PROSE = "Prose of\ntwo lines."
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        (f"---\ntitle: Of the page\n---\n\n# Title\n\n{PROSE}\n", "Title"),
+        (f"<!-- # No title\n\nNo prose. -->\n# Title\n{PROSE}\n", "Title"),
+        (f"<!-- a --> \n\n{PROSE}\n<!-- not closed", "Name"),
+        (f"```sh\n# comment\n\n~~~\n````\n{PROSE}\n", "Name"),
+        (f"~~~~\n# comment\n```\n~~~\nNo prose.\n~~~~\n{PROSE}\n## Title ##\n", "Title"),
+        (f"1. ```sh\n   # comment\n   ```\n\n   of the item\n2. x\n   of it\n\n{PROSE}\n", "Name"),
+        (f"- a step\n\n  ```sh\n# comment\n  ```\n\n{PROSE}\n", "Name"),
+        (f"    # comment\n\n{PROSE}\n\n```\n# not closed", "Name"),
+        (f"# Title\r\n\r\n---\r\n\r\n{PROSE}\n", "Title"),
+        (f"Title\n=====\n{PROSE}\n", "Title"),
+        (f"Title\n-\n\n***\n\n* * *\n\n___\n\n{PROSE}\n", "Title"),
+        (f"<details>\n\n=\n\n{PROSE}\n", "Name"),
+    ],
+)
+def test_what_is_no_text_of_a_lesson_is_neither_its_title_nor_its_summary(text: str, title: str) -> None:
+    draft = draft_from_text(text.encode(), "Name")
+    assert draft is not None
+    assert (draft["title"], draft["summary"]) == (title, "Prose of two lines.")
+    assert draft["markdown"] == text

@@ -6,6 +6,7 @@ hash of the text.
 
 import math
 import re
+from collections.abc import Iterator
 
 from ...contracts.documents import Document, unstorable
 from ...contracts.items import ContentType
@@ -216,14 +217,14 @@ def draft_from_text(body: bytes, concept_name: str) -> Document | None:
         return None
     if not markdown.strip() or unstorable(markdown):
         return None
-    lines = [line.strip() for line in markdown.splitlines()]
-    headings = [heading for line in lines if (heading := heading_in(line))]
-    plain = " ".join(_paragraph(lines))
+    blocks = list(_headings_and_prose(markdown))
+    title = next((text for is_heading, text in blocks if is_heading), concept_name)
+    summary = next((text for is_heading, text in blocks if not is_heading), concept_name)
     ideographs = len(_IDEOGRAPHS.findall(markdown))
     words = len(_IDEOGRAPHS.sub(" ", markdown).split())
     return {
-        "title": (headings[0] if headings else concept_name)[:MAX_TITLE],
-        "summary": (plain or concept_name)[:MAX_SUMMARY],
+        "title": title[:MAX_TITLE],
+        "summary": summary[:MAX_SUMMARY],
         "estimated_completion_time": math.ceil(words / WORDS_A_MINUTE + ideographs / CHARACTERS_A_MINUTE),
         "markdown": markdown,
     }
@@ -235,22 +236,29 @@ def heading_in(line: str) -> str | None:
     return None if match is None else match[1].rstrip("#").rstrip() or match[1]
 
 
-_NOT_PROSE = re.compile(r"[#|>!]|([-*+]|\d{1,9}[.)]) ")
+# Front matter, comments, and fenced code, also in a quote or an item of a list. A comment or a block of code
+# that is not closed goes to the end of the text.
+_NOT_TEXT = re.compile(
+    r"\A---\n\w+:.*?^---$"
+    r"|^<!--.*?(?:-->[ \t]*|\Z)"
+    r"|^[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?(`{3,}(?=[^`\n]*$)|~{3,}).*?(?:^[ \t>]*\1[`~]*$|\Z)",
+    re.DOTALL | re.MULTILINE,
+)
+# Headings, tables, quotes, images, HTML, what is indented (code, or in a list), items of a list, and lines.
+_NOT_PROSE = re.compile(r"[#|>!< \t]|([-*+]|\d{1,9}[.)]) |([-*_=])[ \t]*(\2[ \t]*)*$")
+_UNDERLINE = re.compile(r"(=+|-+)$")
 
 
-def _paragraph(lines: list[str]) -> list[str]:
-    """The lines of the first paragraph of prose: neither a heading, a list, a table, a quote, an image
-    nor code.
-    """
+def _headings_and_prose(markdown: str) -> Iterator[tuple[bool, str]]:
+    """The headings (true) and the paragraphs of prose of a text, each as one line."""
+    written = _NOT_TEXT.sub("", "\n".join(line.rstrip() for line in markdown.splitlines()))
     prose: list[str] = []
-    in_code = False
-    for line in lines:
-        if line.startswith("```"):
-            in_code = not in_code
+    for line in [*written.split("\n"), ""]:
+        if line and not _NOT_PROSE.match(line):
+            prose.append(line.strip())
             continue
-        if in_code or not line or _NOT_PROSE.match(line):
-            if prose:
-                break
-            continue
-        prose.append(line)
-    return prose
+        if prose:
+            yield _UNDERLINE.match(line) is not None, " ".join(prose)
+            prose = []
+        if heading := heading_in(line):
+            yield True, heading
