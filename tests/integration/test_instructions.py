@@ -28,6 +28,13 @@ HOSTILE = (
 )
 QUERY = {"user_id": USER, "concept_id": CONCEPT, "content_type": "tutorial", "regenerate": "true"}
 
+# The product deletes the rows of its tasks, and inserts them again.
+ANOTHER_LIFE = (
+    "CREATE TABLE copied AS SELECT * FROM roadmap_tasks; DELETE FROM roadmap_tasks;"
+    " UPDATE copied SET attempt = 0, execution_arn = NULL;"
+    " INSERT INTO roadmap_tasks SELECT * FROM copied; DROP TABLE copied"
+)
+
 
 def changes(event: Event) -> Reply:
     """The present content with the instruction behind its text; a new content without one."""
@@ -127,11 +134,7 @@ def test_an_attempt_of_an_earlier_life_of_the_task_is_another_one(
     server.behaviour = changes
     assert pipeline.run().complete
     before = {event["idempotency_token"] for event in server.events}
-    pipeline.execute(
-        "CREATE TABLE copied AS SELECT * FROM roadmap_tasks; DELETE FROM roadmap_tasks;"
-        " UPDATE copied SET attempt = 0, execution_arn = NULL;"
-        " INSERT INTO roadmap_tasks SELECT * FROM copied; DROP TABLE copied"
-    )
+    pipeline.execute(ANOTHER_LIFE)
     change(pipeline, ask, "Shorter.")
     assert pipeline.task()["attempt"] == 1
     assert server.events[-1]["idempotency_token"] not in before

@@ -86,7 +86,8 @@ def expire(pipeline: Pipeline, condition: str = "true") -> None:
     pipeline.execute(
         f"UPDATE content_archive SET archived_at = archived_at - interval '400 days' WHERE {condition};"
         "UPDATE content_origins SET recorded_at = '2001-01-01';"
-        "UPDATE content_attempts SET claimed_at = '2000-12-31'"
+        "UPDATE content_attempts SET claimed_at = '2000-12-31';"
+        "UPDATE content_recovery_tasks SET started_at = '2000-12-31'"
     )
     remove_expired(pipeline.services, Deadline.after(60))
 

@@ -12,12 +12,13 @@ from roadmap_content.platform.runtime.deadline import Deadline
 from tests.integration.conftest import Send
 from tests.integration.recoveries.test_recoveries import finish, run_started, turn
 from tests.integration.test_content_check import ACCEPT, REJECT, checked
+from tests.integration.test_instructions import ANOTHER_LIFE
 from tests.integration.test_revisions import PRODUCT_WRITES, expire
 from tests.support.commits import Commits, How, ProcessDied, Strike, When
-from tests.support.factories import TYPES, bundle_of, concept_ids, counts
+from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts
 from tests.support.pipeline import Pipeline, services_for
 from tests.support.prepared import prepare
-from tests.support.requests_to_api import request
+from tests.support.requests_to_api import OPERATOR, Ask, request
 
 TASKS = {f"t-{number}": concept_ids(2, f"r-{number}") for number in range(2)}
 
@@ -65,6 +66,14 @@ def undo(send: Send, recovery_id: str) -> dict[str, Any]:
     answer = send("POST", f"/{recovery_id}/undo")
     assert answer.status == 200, answer.body
     return dict(answer.body)
+
+
+def rename_concepts(pipeline: Pipeline, roadmap_id: str) -> None:
+    pipeline.execute(
+        "UPDATE roadmap_metadata SET framework_data = CAST(replace(CAST(framework_data AS text),"
+        ' \'"name": "\', \'"name": "new \') AS json) WHERE roadmap_id = :roadmap_id',
+        roadmap_id=roadmap_id,
+    )
 
 
 def test_what_a_model_wrote_is_replaced_and_an_undo_brings_it_back(
@@ -217,6 +226,43 @@ def test_an_undo_leaves_items_alone_that_were_changed_since_and_lists_them(
     ]
 
 
+def test_an_undo_leaves_alone_what_an_attempt_with_its_number_wrote_in_another_life_of_the_task(
+    pipeline: Pipeline, send: Send, ask: Ask, roadmaps: dict[str, list[str]]
+) -> None:
+    """Regression: it replaced what a person had changed, or restored, since."""
+    path, query = "/tasks/t-0", {"concept_id": roadmaps["t-0"][0]}
+
+    def revisions() -> Any:
+        return ask("GET", f"{path}/items/quiz/revisions", query, **OPERATOR).body["items"]
+
+    def retry() -> None:
+        item = query | {"user_id": USER, "content_type": "quiz", "regenerate": "true"}
+        assert ask("POST", f"{path}/retry", item).status == 202
+        run_started(pipeline)
+
+    earlier = regenerate(send, {"model_id": "old"})
+    finish(pipeline, earlier)
+    written = revisions()[0]["content_id"]
+    pipeline.execute(ANOTHER_LIFE)
+    retry()
+    retry()
+    assert pipeline.rows("SELECT attempt FROM roadmap_tasks ORDER BY task_id")[0] == {"attempt": 2}
+    answer = undo(send, earlier)
+    assert (answer["restored"], answer["left_alone"]) == (4 * TYPES - 1, 1)
+
+    pipeline.execute(ANOTHER_LIFE)
+    retry()
+    rename_concepts(pipeline, "r-0")
+    later = regenerate(send, {"content_type": "quiz", "roadmap_id": "r-0"})
+    finish(pipeline, later)
+    assert pipeline.rows("SELECT attempt FROM roadmap_tasks ORDER BY task_id")[0] == {"attempt": 2}
+    (exact,) = [each["revision_id"] for each in revisions() if each["content_id"] == written]
+    restored = ask("POST", f"{path}/items/quiz/revisions/-/restore", query | {"exact": exact}, **OPERATOR)
+    assert restored.body["restored"]
+    answer = undo(send, later)
+    assert (answer["restored"], answer["left_alone"]) == (1, 1)
+
+
 def test_two_regenerations_are_undone_in_reverse_order(
     pipeline: Pipeline, send: Send, roadmaps: dict[str, list[str]]
 ) -> None:
@@ -230,10 +276,7 @@ def test_two_regenerations_are_undone_in_reverse_order(
         recoveries.append(regenerate(send, {"model_id": model}))
         finish(pipeline, recoveries[-1])
         versions.append(contents(pipeline))
-        pipeline.execute(
-            "UPDATE roadmap_metadata SET framework_data = CAST(replace(CAST(framework_data AS text),"
-            " '\"name\": \"', '\"name\": \"new ') AS json) WHERE roadmap_id = 'r-1'"
-        )
+        rename_concepts(pipeline, "r-1")
     earlier, later = recoveries
     assert (undo(send, earlier)["left_alone"], contents(pipeline)) == (4 * TYPES, versions[2])
     for recovery_id, version in ((later, versions[1]), (earlier, versions[0])):

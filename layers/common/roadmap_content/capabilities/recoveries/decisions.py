@@ -248,27 +248,21 @@ class Undone(StrEnum):
     """Something else than the regeneration wrote its content: it is left alone."""
 
 
-def undo_of(
-    before: str, current: str | None, origin: Mapping[str, Any] | None, task_id: str, attempt: int
-) -> Undone:
-    """Decide the undo of one item of a regeneration. Only content that the regeneration's attempt wrote is
-    replaced, also after the undo of a later regeneration has restored it: a restored content has the attempt
-    of its source.
+def undo_of(before: str, current: str | None, restored_from: str | None, *, is_written: bool) -> Undone:
+    """Decide the undo of one item of a regeneration.
 
     Args:
         before: the item's revision before the regeneration.
         current: its revision now; `None`: it has no content.
-        origin: the origin of `current`; `None`: unknown.
-        task_id, attempt: the regeneration's attempt.
+        restored_from: the revision that was restored as the current one; `None`: it is no restored one.
+        is_written: whether the regeneration's attempt wrote the current content: also one that the undo of a
+            later regeneration has restored.
     """
     if current == before:
         return Undone.NOT_REPLACED
-    if current is None or origin is None:
-        return Undone.CHANGED_SINCE
-    if origin["restored_from"] == before:
+    if restored_from == before:
         return Undone.RESTORED
-    written = (origin["task_id"], origin["attempt"]) == (task_id, attempt)
-    return Undone.RESTORE if written else Undone.CHANGED_SINCE
+    return Undone.RESTORE if is_written else Undone.CHANGED_SINCE
 
 
 def time_left(ended: int, lately: int, left: int, elapsed: timedelta) -> tuple[timedelta, timedelta] | None:

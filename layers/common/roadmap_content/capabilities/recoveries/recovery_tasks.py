@@ -138,7 +138,7 @@ ORDER BY position LIMIT :limit
 # Finds the regenerated tasks that are not undone completely. Those with items that were left alone come last:
 # the undo of a later regeneration may since have restored what this one wrote.
 TO_UNDO = text("""
-SELECT r.task_id, r.attempt, r.items FROM content_recovery_tasks r
+SELECT r.task_id, r.attempt, r.started_at, r.items FROM content_recovery_tasks r
 WHERE r.recovery_id = :recovery_id AND r.items IS NOT NULL AND r.attempt IS NOT NULL
     AND (r.undone IS NULL OR json_array_length(r.undone -> 'left_alone') > 0)
 ORDER BY r.undone IS NOT NULL, r.position

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -59,7 +60,8 @@ def undo_recovery(
     reason = f"undo of {recovery_id}" + (f": {why}" if why else "")
     rows = transact(services.engine, begin, deadline)
     for row in [] if dry_run else rows:
-        undo = _TaskUndo(services, recovery_id, row.task_id, row.attempt, actor, reason, deadline)
+        attempt = row.task_id, row.attempt, row.started_at
+        undo = _TaskUndo(services, recovery_id, *attempt, actor, reason, deadline)
         if not undo.process(decode_revisions(row.items)):
             break
     counts = transact(services.engine, count_undone, deadline, recovery_id)
@@ -86,6 +88,7 @@ class _TaskUndo(NamedTuple):
     recovery_id: str
     task_id: str
     attempt: int
+    claimed_at: datetime
     actor: str
     reason: str
     deadline: Deadline
@@ -141,11 +144,27 @@ class _TaskUndo(NamedTuple):
     def _decide(self, connection: Connection, item: Item, before: str) -> _Decision:
         roadmap_id = read_task(connection, self.task_id).roadmap_id or ""
         current = current_revisions(connection, roadmap_id, [item]).get(item)
-        origin = None if current is None else origin_of(connection, roadmap_id, item, current)
-        undo = undo_of(before, current, origin, self.task_id, self.attempt)
+        origin = written = None if current is None else origin_of(connection, roadmap_id, item, current)
+        # A restored content has the number of its source's attempt, but not the time.
+        while written is not None and written["restored_from"] is not None:
+            written = origin_of(connection, roadmap_id, item, written["restored_from"])
+        restored_from = None if origin is None else origin["restored_from"]
+        undo = undo_of(before, current, restored_from, is_written=self._has_written(written))
         kept = revisions_of(connection, roadmap_id, item) if undo is Undone.RESTORE else ()
         former = next((revision.revision_id for revision in kept if revision.content_id == before), None)
         return _Decision(undo, current, former)
+
+    def _has_written(self, origin: Mapping[str, Any] | None) -> bool:
+        """Whether the attempt wrote the content with this origin. If the product has inserted the task's row
+        again, another attempt may have its number: an earlier one wrote before the claim of this one, and a
+        later one has another claim (`None`: the row of the attempt that wrote it is gone).
+        """
+        return (
+            origin is not None
+            and (origin["task_id"], origin["attempt"]) == (self.task_id, self.attempt)
+            and origin["recorded_at"] >= self.claimed_at
+            and origin["claimed_at"] in (None, self.claimed_at)
+        )
 
     def _record_as_restored(self, item: Item, current: str, before: str) -> None:
         """Record that the content `current` equals the one of the revision `before`, so that an earlier
