@@ -1,11 +1,15 @@
 """The bucket: the S3 in memory responds like moto's, which boto3 reaches through its own serializers."""
 
 from collections.abc import Iterator
+from io import BytesIO
 from itertools import pairwise
 
 import boto3
 import pytest
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
 from moto import mock_aws
+from urllib3.exceptions import SSLError
 
 from roadmap_content.contracts.errors import StorageUnavailableError
 from roadmap_content.platform.storage.bucket import Bucket, ObjectTooLargeError
@@ -54,6 +58,21 @@ def test_a_large_object_is_not_read(bucket: Bucket) -> None:
         bucket.get("a", limit=9)
     assert (raised.value.size, raised.value.etag) == (10, '"781e5e245d69b566979b86e28d23f2c7"')
     assert bucket.get("a", limit=10) is not None
+
+
+def test_an_object_with_a_broken_connection_is_not_available() -> None:
+    """Of the errors while a body is read, botocore leaves this one to its caller."""
+    client = boto3.client("s3", region_name="eu-central-1")
+
+    class Broken(BytesIO):
+        def read(self, *_: object) -> bytes:
+            raise SSLError("DECRYPTION_FAILED_OR_BAD_RECORD_MAC")
+
+    stubber = Stubber(client)
+    answer = {"Body": StreamingBody(Broken(), 2), "ContentLength": 2, "Metadata": {}}
+    stubber.add_response("get_object", answer)
+    with stubber, pytest.raises(StorageUnavailableError, match="a: DECRYPTION_FAILED"):
+        Bucket("content", client).get("a")
 
 
 def test_an_object_is_copied_with_new_metadata(bucket: Bucket) -> None:

@@ -9,6 +9,7 @@ import pytest
 from botocore import exceptions
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
+from urllib3.exceptions import SSLError
 
 from roadmap_content.contracts.documents import MAX_REQUEST
 from roadmap_content.platform.aws.team_function import Fault, NoAnswerError, TeamFunction
@@ -89,6 +90,18 @@ def test_a_lost_connection_is_told_from_one_that_was_not_made(
     with pytest.raises(NoAnswerError) as caught:
         called.call({}, SECONDS)
     assert caught.value.fault is fault
+
+
+def test_an_answer_is_lost_if_its_encryption_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the errors while a body is read, botocore leaves this one to its caller."""
+
+    def fail(_: StreamingBody) -> None:
+        raise SSLError("DECRYPTION_FAILED_OR_BAD_RECORD_MAC")
+
+    monkeypatch.setattr(StreamingBody, "read", fail)
+    with pytest.raises(NoAnswerError) as caught:
+        function(b"{}").call({}, SECONDS)
+    assert caught.value.fault is Fault.TIMED_OUT
 
 
 def test_lambda_says_when_to_call_again() -> None:

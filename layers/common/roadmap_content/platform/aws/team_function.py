@@ -77,6 +77,7 @@ class TeamFunction:
         Raises NoAnswerError.
         """
         from botocore import exceptions
+        from urllib3.exceptions import HTTPError  # botocore does not wrap all errors while a body is read
 
         if seconds_left < self.seconds:
             raise NoAnswerError(Fault.OUT_OF_TIME, "the invocation had too little time left for the call")
@@ -91,7 +92,7 @@ class TeamFunction:
             raise _refusal(error) from error
         except (exceptions.ConnectTimeoutError, exceptions.EndpointConnectionError) as error:
             raise NoAnswerError(Fault.BUSY, str(error)) from error
-        except exceptions.HTTPClientError as error:
+        except (exceptions.HTTPClientError, HTTPError) as error:
             raise NoAnswerError(Fault.TIMED_OUT, str(error)) from error
         except exceptions.BotoCoreError as error:
             raise NoAnswerError(Fault.REFUSED, str(error)) from error

@@ -259,6 +259,7 @@ class Bucket:
     def _request(self, key: str, send: Callable[[], R], *, missing: bool = False) -> R | None:
         """Send a request; `None` if the object is missing and the caller accepts that."""
         from botocore.exceptions import BotoCoreError, ClientError
+        from urllib3.exceptions import HTTPError  # botocore does not wrap all errors while a body is read
 
         try:
             return send()
@@ -268,7 +269,7 @@ class Bucket:
                 return None
             reason = error.response["Error"].get("Code", str(status))
             raise StorageUnavailableError(f"{key}: {reason}") from error
-        except BotoCoreError as error:
+        except (BotoCoreError, HTTPError) as error:
             raise StorageUnavailableError(f"{key}: {error}") from error
 
 
