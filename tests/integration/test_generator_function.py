@@ -17,7 +17,7 @@ from roadmap_content.content.roadmaps.framework import concept_from
 from roadmap_content.contracts.documents import MAX_STAGED, storable_json, storable_text
 from roadmap_content.contracts.generation import GeneratorAnswer, GeneratorError, GeneratorUsage
 from roadmap_content.contracts.items import ContentType, Item
-from roadmap_content.contracts.payloads import BatchRequest, Payload
+from roadmap_content.contracts.payloads import MAX_NAME, BatchRequest, Payload
 from roadmap_content.platform.postgres.transactions import TIME_FOR_ANOTHER
 from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.keys import staged_key
@@ -119,6 +119,14 @@ def test_every_item_is_one_call_and_its_content_is_kept(pipeline: Pipeline, serv
         "SELECT generator, model_id, prompt_version, tokens_in, tokens_out FROM content_origins"
     )
     assert [{**origin} for origin in origins] == [USAGE | {"generator": "function"}] * len(server.events)
+
+
+def test_the_longest_names_of_an_answer_are_staged(pipeline: Pipeline, server: LambdaServer) -> None:
+    """Regression: S3 refused more than 2 kB of metadata, and the paid content was lost with each attempt."""
+    longest = MAX_NAME
+    names = {"model_id": '"' * longest, "prompt_version": "\\" * longest}
+    server.behaviour = lambda event: answers({"content": content_of(event), "usage": USAGE | names})
+    assert pipeline.run().complete
 
 
 @pytest.mark.parametrize("lines", [*COURSES.values(), HOSTILE], ids=[*COURSES, "hostile"])

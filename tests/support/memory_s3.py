@@ -85,8 +85,10 @@ class MemoryS3:
     ) -> None:
         # S3 and boto3 refuse these.
         assert len(Key.encode()) <= 1024, f"the key has more than 1,024 bytes: {Key}"
-        assert all(value.isascii() for value in (Metadata or {}).values()), f"metadata of {Key} is not ASCII"
-        self._add(Bucket, "PutObject", Key, Body, dict(Metadata or {}))
+        metadata = dict(Metadata or {})
+        assert all(value.isascii() for value in metadata.values()), f"metadata of {Key} is not ASCII"
+        assert len("".join([*metadata, *metadata.values()])) <= 2_048, f"metadata of {Key} is too large"
+        self._add(Bucket, "PutObject", Key, Body, metadata)
 
     def get_object(self, *, Bucket: str, Key: str, Range: str | None = None) -> dict[str, Any]:  # noqa: N803
         found = self._find(Bucket, Key, "GetObject")

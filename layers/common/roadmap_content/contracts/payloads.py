@@ -178,7 +178,10 @@ class FinalizeResult(Payload):
 ORIGIN = "origin"
 """The name of a staged object's metadata with the origin of its content."""
 
-Name = Annotated[str, StringConstraints(pattern=r"^[ -~]{1,2048}$")]
+MAX_NAME = 400
+"""Characters of a name: two, escaped, fit into the 2 kB of metadata that S3 stores with an object."""
+
+Name = Annotated[str, StringConstraints(pattern=rf"^[ -~]{{1,{MAX_NAME}}}$")]
 Tokens = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
