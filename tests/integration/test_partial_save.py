@@ -33,3 +33,24 @@ def test_refusals_of_a_statement_that_fails_are_reported_once(pipeline: Pipeline
     assert '"k"' in failures[1]["reason"]
     saved = pipeline.rows("SELECT concept_id FROM quiz_metadata WHERE roadmap_id = 'r-1'")
     assert sorted(row["concept_id"] for row in saved) == sorted(good)
+
+
+def test_rows_that_may_not_be_merged_do_not_lose_the_outcome(pipeline: Pipeline) -> None:
+    """Regression: a rule of the product against their deletion ended each Finalize, for ever."""
+    ids = concept_ids(2)
+    pipeline.load(bundle_of(ids))
+    planned = pipeline.plan()
+    for request in pipeline.requests(planned):
+        pipeline.save(request)
+    pipeline.execute(
+        "SET LOCAL session_replication_role = replica; INSERT INTO quiz_metadata"
+        ' SELECT (json_populate_record(q, \'{"quiz_id": "second"}\')).* FROM quiz_metadata q'
+        f" WHERE concept_id = '{ids[0]}'"
+    )
+    pipeline.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'a quiz is never deleted'; END $$;"
+        "CREATE TRIGGER theirs BEFORE DELETE ON quiz_metadata FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    assert pipeline.finalize(planned).complete
+    assert pipeline.task()["status"] == "completed"

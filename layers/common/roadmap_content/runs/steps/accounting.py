@@ -72,8 +72,9 @@ def account_for(
     """
     task_id, roadmap_id = task.task_id, task.roadmap_id or ""
     framework = load_framework(connection, task.roadmap_id, task.user_id)
-    if merged := merge_items(connection, roadmap_id):  # rows that two workers have inserted at one moment
-        logger.warning("duplicates_merged", roadmap_id=roadmap_id, rows=merged)
+    with undone_alone(connection, "duplicates_not_merged", roadmap_id=roadmap_id):
+        if merged := merge_items(connection, roadmap_id):  # rows that two workers have inserted at one moment
+            logger.warning("duplicates_merged", roadmap_id=roadmap_id, rows=merged)
     rows = current_rows(connection, roadmap_id)
     missing = framework.missing(rows)
     scope, replaces, is_cancelled = read_scope(connection, task_id, attempt)
@@ -142,15 +143,14 @@ def _added_since(framework: Framework, items: Iterable[Item]) -> dict[Item, Fail
 
 
 def explain_lost(bucket: Bucket, manifest: str, lost: Sequence[LostBatch]) -> dict[Item, StateError]:
-    """The errors of lost batches, by item. A batch that cannot be read from the manifest is left out."""
+    """The errors of lost batches, by item; without those of the batches that the manifest cannot be read for."""
     explanations: dict[Item, StateError] = {}
-    for entry in lost:
-        try:
-            concepts = read_batch(bucket, manifest, entry.batch).concepts
-        except StorageUnavailableError as error:
-            logger.warning("lost_batch_unexplained", batch=entry.batch.number, reason=str(error))
-            continue
-        explanations |= dict.fromkeys(concepts, entry.error)
+    try:
+        for entry in lost:
+            explanations |= dict.fromkeys(read_batch(bucket, manifest, entry.batch).concepts, entry.error)
+    except StorageUnavailableError as error:
+        # All are parts of one object, and each try may take a minute: two hundred would leave no time.
+        logger.warning("lost_batches_unexplained", batches=len(lost), reason=str(error))
     return explanations
 
 
