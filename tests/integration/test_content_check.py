@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from roadmap_content.content.generation.generator import Allowance, GenerationRequest
+from roadmap_content.content.generation.model import ModelThrottledError
 from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.contracts.documents import Document
 from roadmap_content.contracts.items import ContentType
@@ -115,6 +116,24 @@ def test_a_rejection_is_listed_and_the_next_attempt_gives_its_reason_to_the_mode
     assert noting.refused == [REJECT["reason"]]
     rejected = S3.client.list_objects_v2(Bucket="content", Prefix="rejected/")
     assert rejected["KeyCount"] == 1
+
+
+def test_the_reason_is_given_again_if_the_model_was_not_reached(pipeline: Pipeline) -> None:
+    """Regression: the content was rejected before the call, and the next attempt did not know its reason."""
+    load_missing(pipeline)
+    checked(pipeline, lambda item: REJECT if is_bad(item) else ACCEPT)
+    assert not pipeline.run().complete
+
+    class Unreachable(OfflineGenerator):
+        def generate(self, *_: object) -> Document:
+            raise ModelThrottledError("too many requests")
+
+    pipeline.services.__dict__["generator"] = Unreachable()
+    assert not pipeline.run().complete
+    noting = pipeline.services.__dict__["generator"] = Noting()
+    checked(pipeline, lambda _: ACCEPT)
+    assert pipeline.run().complete
+    assert noting.refused == [REJECT["reason"]]
 
 
 @pytest.mark.parametrize("kind", ["tutorial", "quiz"])

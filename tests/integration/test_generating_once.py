@@ -5,8 +5,10 @@ from typing import Any
 from sqlalchemy import event
 
 from roadmap_content.content.generation.offline import OfflineGenerator
+from roadmap_content.contracts.documents import MAX_STAGED
 from roadmap_content.contracts.payloads import BatchRequest
 from roadmap_content.platform.storage.bucket import Bucket
+from roadmap_content.platform.storage.keys import product_text_key
 from tests.support.commits import Commits, How, Strike, When
 from tests.support.factories import bundle_of, concept_ids, counts
 from tests.support.memory_s3 import ObservedS3
@@ -57,3 +59,13 @@ def test_items_are_counted_once_if_the_commit_is_not_answered(pipeline: Pipeline
     aside.dispose()
     assert commits.strikes == 1
     assert attempt["generated"] == counts(tutorial=1)
+
+
+def test_a_stored_text_that_is_too_large_to_be_staged_is_no_obstacle(pipeline: Pipeline) -> None:
+    """Regression: each attempt adopted it, and failed."""
+    request = planned(pipeline)
+    pipeline.bucket.put(product_text_key("r-1", IDS[0], 1), b"# Paid\n\n" + b"word " * (MAX_STAGED // 5))
+    assert pipeline.generate(request).generated == 1
+    pipeline.save(request)
+    (row,) = pipeline.rows("SELECT content_version FROM tutorial_metadata")
+    assert row["content_version"] == 2

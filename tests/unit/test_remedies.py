@@ -37,7 +37,10 @@ def test_the_error_code_decides_the_remedy(error_code: str, remedy: NextAction) 
 
 
 def test_an_item_without_staged_content_is_generated() -> None:
-    assert remedy_for(None, [refusal(1, "InvalidContent")]) == (NextAction.GENERATE, None)
+    assert remedy_for(None, []) == (NextAction.GENERATE, None)
+    assert remedy_for(None, [refusal(2, "IdTaken")]) == (NextAction.GENERATE, None)
+    rejected = refusal(1, "InvalidContent")
+    assert remedy_for(None, [refusal(2, "IdTaken"), rejected]) == (NextAction.GENERATE, rejected)
 
 
 def test_a_refusal_of_other_content_is_ignored() -> None:

@@ -16,7 +16,7 @@ from ..platform.postgres.sqlstate import is_about_content
 class Remedy(NamedTuple):
     action: NextAction
     refusal: RecordedFailure | None = None
-    """The refusal that it is for; `None` for `GENERATE` and `SAVE`."""
+    """The refusal that it is for; with `GENERATE`, that of content that was moved to `rejected/`, if any."""
 
 
 def remedy_for(staged: str | None, refusals: Sequence[RecordedFailure]) -> Remedy:
@@ -28,14 +28,15 @@ def remedy_for(staged: str | None, refusals: Sequence[RecordedFailure]) -> Remed
         staged: the fingerprint of the staged content; `None` if nothing is staged.
         refusals: the item's refusals, the latest first.
     """
-    if staged is None:
-        return Remedy(NextAction.GENERATE)
     for refusal in refusals:
         _, failure = refusal
         remedy = remedy_of_code(failure.error_code)
+        if staged is None and remedy is NextAction.REJECT_AND_GENERATE:
+            # It was moved, and then the call failed: the generator still has to know the reason.
+            return Remedy(NextAction.GENERATE, refusal)
         if remedy is not NextAction.SAVE and failure.content_fingerprint == staged:
             return Remedy(remedy, refusal)
-    return Remedy(NextAction.SAVE)
+    return Remedy(NextAction.GENERATE if staged is None else NextAction.SAVE)
 
 
 def remedy_of_code(error_code: str) -> NextAction:

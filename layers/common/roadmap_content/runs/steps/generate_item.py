@@ -146,7 +146,8 @@ class ItemGeneration:
             case NextAction.GENERATE if self._may_adopt(item):
                 self._adopt_or_generate(item)
             case NextAction.GENERATE:
-                self._generate(item, self._newest_text(item).free_version)
+                failure = None if refusal is None else refusal[1]
+                self._generate(item, self._newest_text(item).free_version, failure)
             case NextAction.REJECT_AND_GENERATE:
                 assert refusal is not None  # noqa: S101 - only a refusal leads to rejection
                 attempt, failure = refusal
@@ -169,11 +170,9 @@ class ItemGeneration:
 
     def _remedy(self, item: Item) -> Remedy:
         """The remedy for an item. Content is read only if it was refused, to see if it is still staged."""
-        if not self._staging.holds(item):
-            return Remedy(NextAction.GENERATE)
         refusals_of_item = self._context.refusals.get(item)
         if refusals_of_item is None:
-            return Remedy(NextAction.SAVE)
+            return Remedy(NextAction.SAVE if self._staging.holds(item) else NextAction.GENERATE)
         return remedy_for(self._staging.fingerprint(item), refusals_of_item)
 
     def _generate(self, item: Item, version: int, refused: Failure | None = None) -> None:
@@ -193,13 +192,16 @@ class ItemGeneration:
         Such a text was paid for, but its row was never saved.
         """
         newest = self._newest_text(item)
-        draft = newest.draft(self._concepts[item].name)
-        if draft is None:
-            self._generate(item, newest.free_version)
-            return
         version = newest.free_version - 1
-        self._stage(item, draft, version)
-        logger.info("tutorial_text_adopted", item=item, version=version)
+        if draft := newest.draft(self._concepts[item].name):
+            try:
+                self._stage(item, draft, version)
+            except InvalidContentError as error:  # it is too large, as it would be in each attempt
+                logger.warning("tutorial_text_not_adopted", item=item, version=version, reason=str(error))
+            else:
+                logger.info("tutorial_text_adopted", item=item, version=version)
+                return
+        self._generate(item, newest.free_version)
 
     def _newest_text(self, item: Item) -> NewestText:
         return newest_text(self._bucket, self._plan.roadmap_id, item, self._context.versions.get(item, 0))
