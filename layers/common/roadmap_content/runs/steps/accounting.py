@@ -143,7 +143,7 @@ def _added_since(framework: Framework, items: Iterable[Item]) -> dict[Item, Fail
 
 
 def explain_lost(bucket: Bucket, manifest: str, lost: Sequence[LostBatch]) -> dict[Item, StateError]:
-    """The errors of lost batches, by item; without those of the batches that the manifest cannot be read for."""
+    """The errors of lost batches, by item; empty or incomplete if S3 does not answer."""
     explanations: dict[Item, StateError] = {}
     try:
         for entry in lost:
