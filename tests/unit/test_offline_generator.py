@@ -225,10 +225,13 @@ def test_failures_that_end_are_known(tmp_path: Path) -> None:
     assert LocalStack.fail("", tmp_path) == "refuse 10 %"
 
 
-def test_a_draft_that_replaces_a_saved_item_differs() -> None:
+@pytest.mark.parametrize("name", ["Retries", "Retries " * 100])
+def test_a_draft_that_replaces_a_saved_item_differs(name: str) -> None:
     for content_type in ContentType:
         first, again, third = (
-            GENERATOR.generate(GenerationRequest(RETRIES, content_type, draft_number=number))
+            GENERATOR.generate(
+                GenerationRequest(RETRIES._replace(name=name), content_type, draft_number=number)
+            )
             for number in (1, 1, 3)
         )
         assert first == again != third

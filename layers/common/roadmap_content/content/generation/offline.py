@@ -57,10 +57,9 @@ class OfflineGenerator:
         """Generate an item. Accepts any concept and never fails. A draft that replaces a saved item has its
         number beside the concept's name, so that it differs.
         """
-        concept = request.concept
+        outline = _outline(request.concept, written_in(request.concept, request.learner))
         if request.draft_number > 1:
-            concept = concept._replace(name=f"{concept.name} #{request.draft_number}")
-        outline = _outline(concept, written_in(concept, request.learner))
+            outline = outline._replace(name=f"{outline.name} #{request.draft_number}")
         draft: Draft = import_module(f".{request.content_type}.offline", content.__name__).draft(outline)
         return draft.model_dump(mode="json")
 
