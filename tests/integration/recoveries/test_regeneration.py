@@ -2,11 +2,13 @@
 
 import importlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from roadmap_content.capabilities.recoveries.undo import UNDO_SECONDS, undo_recovery
+from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.deadline import Deadline
 from tests.integration.conftest import Send
@@ -264,12 +266,22 @@ def test_an_undo_leaves_alone_what_an_attempt_with_its_number_wrote_in_another_l
 
 
 def test_two_regenerations_are_undone_in_reverse_order(
-    pipeline: Pipeline, send: Send, roadmaps: dict[str, list[str]]
+    pipeline: Pipeline,
+    send: Send,
+    operate: Send,
+    roadmaps: dict[str, list[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Regression: the undo of the earlier one, requested first, left every item alone, for good.
 
     The second time, the generator writes the resources and quizzes of `t-0` as the first time.
     """
+    numbered = OfflineGenerator.generate
+    monkeypatch.setattr(
+        OfflineGenerator,
+        "generate",
+        lambda self, request, *_: numbered(self, replace(request, draft_number=1)),
+    )
     versions, recoveries = [contents(pipeline)], []
     for model in ("old", "older"):
         pipeline.execute("UPDATE content_origins SET model_id = :model", model=model)
@@ -282,6 +294,8 @@ def test_two_regenerations_are_undone_in_reverse_order(
     for recovery_id, version in ((later, versions[1]), (earlier, versions[0])):
         assert undo(send, recovery_id)["restored"] == 4 * TYPES
         assert contents(pipeline) == version
+        # Also if an undo has found the former content, and recorded a second origin of it.
+        assert sum(each["saved"] for each in operate("GET", "/origins").body["items"]) == 4 * TYPES
 
 
 def test_items_that_a_regeneration_did_not_replace_are_still_failing(

@@ -136,7 +136,8 @@ def first_row(
 
 
 # Counts current items and refused contents by origin. Reads the whole tables once. An item without an origin
-# is older than origins, or the product's own.
+# is older than origins, or the product's own; of several (an undo has found that its content equals a former
+# one), the latest counts.
 COUNT_ORIGINS = text(
     "WITH current_content AS ("
     + " UNION ALL ".join(
@@ -144,9 +145,11 @@ COUNT_ORIGINS = text(
         for content_type, kind in CONTENT_KINDS.items()
     )
     + """), found AS (
-    SELECT c.content_type, o.generator, o.model_id, o.prompt_version, 1 AS saved, 0 AS refused
+    (SELECT DISTINCT ON (c.content_type, c.roadmap_id, c.concept_id)
+        c.content_type, o.generator, o.model_id, o.prompt_version, 1 AS saved, 0 AS refused
     FROM current_content c LEFT JOIN content_origins o ON o.content_id = c.content_id
         AND o.content_type = c.content_type AND o.roadmap_id = c.roadmap_id AND o.concept_id = c.concept_id
+    ORDER BY c.content_type, c.roadmap_id, c.concept_id, o.origin_id DESC)
     UNION ALL
     SELECT content_type, generator, model_id, prompt_version, 0, 1
     FROM content_origins WHERE refused_code IS NOT NULL
