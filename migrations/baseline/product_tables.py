@@ -137,10 +137,10 @@ WITH latest AS (
     GROUP BY roadmap_id, concept_id
     HAVING bool_or(is_latest)
 )
-UPDATE tutorial_metadata t SET is_latest = (t.content_version = l.content_version)
+UPDATE tutorial_metadata t SET is_latest = (t.content_version IS NOT DISTINCT FROM l.content_version)
 FROM latest l
 WHERE t.roadmap_id = l.roadmap_id AND t.concept_id = l.concept_id
-    AND t.is_latest IS DISTINCT FROM (t.content_version = l.content_version)
+    AND t.is_latest IS DISTINCT FROM (t.content_version IS NOT DISTINCT FROM l.content_version)
 """
 
 # The rows of a table by their place among those of their concept, the newest first.

@@ -240,6 +240,19 @@ def test_duplicates_are_repaired_and_nothing_is_lost(empty_database_url: str) ->
     )
 
 
+def test_a_tutorial_without_a_version_does_not_fail_the_adoption(empty_database_url: str) -> None:
+    without = ("ALTER content_version DROP NOT NULL", "ALTER content_version DROP DEFAULT")
+    execute(empty_database_url, CREATE_ALL, ROWS, DUPLICATES)
+    execute(empty_database_url, *(f"ALTER TABLE tutorial_metadata {change}" for change in without))
+    execute(
+        empty_database_url,
+        "UPDATE tutorial_metadata SET content_version = NULL, is_latest = true WHERE tutorial_id IN ('a1', 'b1')",
+    )
+    migrate(empty_database_url)
+    found = tutorials(empty_database_url)
+    assert [found[name] for name in ("a1", "a2", "b1")] == [(None, False), (2, True), (None, True)]
+
+
 def test_an_archived_row_survives_a_downgrade_and_can_be_restored(empty_database_url: str) -> None:
     execute(empty_database_url, CREATE_ALL, ROWS, DUPLICATES)
     before = rows(empty_database_url)
