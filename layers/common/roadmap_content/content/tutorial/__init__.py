@@ -78,7 +78,7 @@ WITH incoming AS (
     LEFT JOIN LATERAL (SELECT m.tutorial_id, m.content_status FROM tutorial_metadata m
         WHERE {of_item(concept_id="incoming.concept_id", row="m.")}
             AND m.content_version = incoming.content_version
-        ORDER BY m.content_status = 'completed' DESC LIMIT 1) mine ON true
+        ORDER BY m.content_status = 'completed' DESC NULLS LAST LIMIT 1) mine ON true
 ), inserted AS (
     INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, summary, content_url,
         content_status, content_version, is_latest, estimated_completion_time, generated_at)
