@@ -1,12 +1,15 @@
 """CloudFormation always gets a response, and the reason of a failure."""
 
 import json
+import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from roadmap_content.contracts.errors import DatabaseUnavailableError
+from roadmap_content.runs.installation import migrate
 from roadmap_content.runs.installation.migrate import (
     SchemaProperties,
     StaleReleaseError,
@@ -95,6 +98,23 @@ def test_deleting_the_stack_leaves_the_schema(cloudformation: CloudFormation) ->
 def test_a_response_that_is_not_accepted_is_sent_again(cloudformation: CloudFormation) -> None:
     answer_cloudformation(request(cloudformation.url), lambda: "0003")
     assert len(cloudformation.answers) == 1
+
+
+def test_a_response_that_cannot_be_sent_is_tried_for_some_time_with_pauses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries: list[float] = []
+
+    def refuse_connection(*_: Any, **__: Any) -> None:
+        tries.append(time.monotonic())
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse_connection)
+    monkeypatch.setattr(migrate, "_SEND_SECONDS", 0.2)
+    with pytest.raises(ConnectionRefusedError):
+        answer_cloudformation(request("http://localhost/answer"), lambda: "0003")
+    assert 3 < len(tries) < 40
+    assert tries[-1] - tries[0] > 0.5
 
 
 def properties(release: str, *settings: str) -> SchemaProperties:

@@ -7,6 +7,7 @@ every failure is reported as well: the deployment is rolled back, and its events
 
 import hashlib
 import json
+import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
@@ -268,3 +269,4 @@ def _send(url: str, answer: Mapping[str, Any]) -> None:
             logger.exception("cloudformation_not_answered")
             if deadline.remaining < 0:
                 raise
+            time.sleep(_SEND_SECONDS / 10)  # a refused connection fails at once
