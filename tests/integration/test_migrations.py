@@ -246,7 +246,8 @@ def test_a_tutorial_without_a_version_does_not_fail_the_adoption(empty_database_
     execute(empty_database_url, *(f"ALTER TABLE tutorial_metadata {change}" for change in without))
     execute(
         empty_database_url,
-        "UPDATE tutorial_metadata SET content_version = NULL, is_latest = true WHERE tutorial_id IN ('a1', 'b1')",
+        "UPDATE tutorial_metadata SET content_version = NULL, is_latest = true"
+        " WHERE tutorial_id IN ('a1', 'b1')",
     )
     migrate(empty_database_url)
     found = tutorials(empty_database_url)
