@@ -306,7 +306,7 @@ def test_save_and_the_product_insert_while_the_other_has_not_committed(
 ) -> None:
     adopted.roadmap("r-1", CONCEPTS)
     wrote, hold = threading.Event(), threading.Event()
-    works = [
+    works: list[Callable[..., object]] = [
         partial(save, adopted, content_type),
         partial(perform, adopted.engine, _OPERATION_OF[content_type], IDS),
     ]
