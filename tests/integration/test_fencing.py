@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -14,13 +15,14 @@ from roadmap_content.contracts.errors import (
     TaskNotFoundError,
 )
 from roadmap_content.contracts.items import ContentType
-from roadmap_content.contracts.payloads import Execution, FinalizeResult, RunInput
+from roadmap_content.contracts.payloads import Execution, FinalizeResult, RunInput, StateError
 from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.aws.executions import Executions, ExecutionState, new_execution_name
 from roadmap_content.platform.postgres.transactions import transact
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
 from roadmap_content.runs.retries.retry import redrive_task
+from roadmap_content.runs.steps import finalize as finalizing
 from roadmap_content.runs.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
 from roadmap_content.runs.steps.end_attempt import RunEnd, end_attempt
 from roadmap_content.runs.steps.finalize import FinalizeRequest, record_run_end
@@ -351,6 +353,35 @@ def test_an_end_and_a_plan_that_come_late_change_nothing(pipeline: Pipeline) -> 
         transact(pipeline.services.engine, end_attempt, deadline, pipeline.services, task_id, 2, RunEnd())
     transact(pipeline.services.engine, record_plan, deadline, task_id, 1, {ContentType.QUIZ: 1}, {})
     assert pipeline.rows("SELECT * FROM content_attempts") == before
+
+
+def test_the_end_of_a_run_without_a_plan_ends_no_attempt_of_a_later_life(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The product deletes the row and makes it again while Finalize has read it and not locked it."""
+    loaded(pipeline)
+    run = pipeline.retry()
+    assert run.execution_arn is not None
+    read = finalizing._ended_attempt
+
+    def read_before(*arguments: Any) -> Any:
+        ended = read(*arguments)
+        pipeline.execute(
+            "CREATE TABLE kept AS SELECT * FROM roadmap_tasks; DELETE FROM roadmap_tasks;"
+            "INSERT INTO roadmap_tasks SELECT * FROM kept;"
+            "UPDATE roadmap_tasks SET attempt = 0, execution_arn = NULL, status = 'pending'"
+        )
+        pipeline.retry()
+        return ended
+
+    monkeypatch.setattr(finalizing, "_ended_attempt", read_before)
+    request = FinalizeRequest(
+        input=RunInput(task_id="t-1", attempt=1),
+        execution=Execution(arn=run.execution_arn),
+        error=StateError(error="States.Timeout"),
+    )
+    result = record_run_end(request, pipeline.services, Deadline.after(600))
+    assert (result.status, pipeline.task()["status"]) == ("unrecorded", "processing")
 
 
 def test_a_restored_database_starts_another_execution(pipeline: Pipeline) -> None:

@@ -23,6 +23,9 @@ UNDECODABLE = {
     "5,000 digits in execution_summary": (
         f'execution_summary = \'{{"attempt": 1, "duration_seconds": {DIGITS}}}\''
     ),
+    "400 digits in execution_summary": (
+        f'execution_summary = \'{{"attempt": 1, "duration_seconds": {DIGITS[:400]}}}\''
+    ),
     "1e400 in execution_summary": 'execution_summary = \'{"attempt": 1, "duration_seconds": 1e400}\'',
     "a deep failed_concepts": f"failed_concepts = '{'[' * 6_000}{']' * 6_000}'",
     "updated_at is -infinity": "updated_at = '-infinity'",

@@ -44,7 +44,7 @@ class RunEnd:
     """The time of the claim; if `None`, the time of the row's last change is used."""
 
     execution_arn: str | None = None
-    """The ARN of the execution, if its own Finalize records the end, after its plan."""
+    """The ARN of the execution, if its own Finalize records the end."""
 
     def belongs_to_run(self, task: Task) -> bool:
         """Whether the execution that ended is the one in the task's row."""

@@ -69,7 +69,7 @@ def _ended_attempt(request: FinalizeRequest, services: Services, deadline: Deadl
         task = claim_to_record(services, task, arn, deadline)
     if task.execution_arn != arn:
         raise StaleAttemptError(f"task {task_id} is at attempt {task.attempt}, {task.execution_arn}")
-    return task.attempt, RunEnd(request.error, started_at=request.execution.start_time)
+    return task.attempt, RunEnd(request.error, started_at=request.execution.start_time, execution_arn=arn)
 
 
 def _nothing_to_record(request: FinalizeRequest, reason: ContentError) -> FinalizeResult:

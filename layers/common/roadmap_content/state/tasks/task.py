@@ -5,7 +5,6 @@ task is ours while `attempt` is above 0. An erasure makes it the product's own a
 begins another life of the task, with attempt 1.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -324,7 +323,7 @@ def read_summary(execution_summary: str | None) -> Mapping[str, Any]:
     """
     summary = _decoded(execution_summary)
     match summary:
-        case {"attempt": int(), "duration_seconds": int() | float() as seconds} if math.isfinite(seconds):
+        case {"attempt": int(), "duration_seconds": int() | float() as seconds} if 0 <= seconds < 1e9:
             return dict(summary)
         case _:
             return {}
