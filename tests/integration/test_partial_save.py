@@ -54,3 +54,19 @@ def test_rows_that_may_not_be_merged_do_not_lose_the_outcome(pipeline: Pipeline)
     )
     assert pipeline.finalize(planned).complete
     assert pipeline.task()["status"] == "completed"
+
+
+def test_a_projection_that_is_refused_at_the_commit_does_not_lose_the_outcome(pipeline: Pipeline) -> None:
+    """Regression: a deferred constraint of the product ended each Finalize, for ever."""
+    pipeline.load(bundle_of(concept_ids(2)))
+    planned = pipeline.plan()
+    for request in pipeline.requests(planned):
+        pipeline.save(request)
+    pipeline.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'a framework is never changed'; END $$;"
+        "CREATE CONSTRAINT TRIGGER theirs AFTER UPDATE ON roadmap_metadata DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    assert pipeline.finalize(planned).complete
+    assert pipeline.task()["status"] == "completed"

@@ -144,11 +144,18 @@ def transact_in_parts(
     """As `transact`. If the server refuses a row or a statement, `work` runs once more, and each part
     `undone_alone` is undone without the others.
     """
+
+    def work_in_parts(connection: Connection, /, *arguments: P.args, **named: P.kwargs) -> T:
+        # The product may check rows at the COMMIT: here, they are checked with their part.
+        connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+        return work(connection, *arguments, **named)
+
     try:
         return transact(engine, work, deadline, *arguments, **named)
     except DataRefusedError as refusal:
         logger.warning("transaction_tried_in_parts", sqlstate=refusal.sqlstate, reason=str(refusal))
-    return transact(engine.execution_options(**{_IN_PARTS: True}), work, deadline, *arguments, **named)
+    engine = engine.execution_options(**{_IN_PARTS: True})
+    return transact(engine, work_in_parts, deadline, *arguments, **named)
 
 
 def is_in_parts(connection: Connection) -> bool:

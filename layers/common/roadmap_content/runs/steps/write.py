@@ -100,11 +100,7 @@ class Writer:
 
     def _save_ready(self, connection: Connection, ready: Sequence[Entry]) -> "Written":
         """Save the rows, by content type."""
-        write = self._write
-        if is_in_parts(connection):
-            # The product may check rows at the COMMIT: here, they are checked with their part.
-            connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
-            write = self._write_in_halves
+        write = self._write_in_halves if is_in_parts(connection) else self._write
         written = Written([], 0)
         for kind in CONTENT_KINDS.values():
             if of_kind := [entry for entry in ready if entry.item.content_type is kind.content_type]:
