@@ -18,7 +18,7 @@ from roadmap_content.contracts.items import ContentType
 from roadmap_content.contracts.payloads import Execution, FinalizeResult, RunInput, StateError
 from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.aws.executions import Executions, ExecutionState, new_execution_name
-from roadmap_content.platform.postgres.transactions import transact
+from roadmap_content.platform.postgres.transactions import transact, transact_in_parts
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.runs.reconciliation.execution_end import ExecutionEnd
 from roadmap_content.runs.retries.retry import redrive_task
@@ -362,19 +362,17 @@ def test_the_end_of_a_run_without_a_plan_ends_no_attempt_of_a_later_life(
     loaded(pipeline)
     run = pipeline.retry()
     assert run.execution_arn is not None
-    read = finalizing._ended_attempt
 
-    def read_before(*arguments: Any) -> Any:
-        ended = read(*arguments)
+    def later(*arguments: Any) -> Any:
         pipeline.execute(
             "CREATE TABLE kept AS SELECT * FROM roadmap_tasks; DELETE FROM roadmap_tasks;"
             "INSERT INTO roadmap_tasks SELECT * FROM kept;"
             "UPDATE roadmap_tasks SET attempt = 0, execution_arn = NULL, status = 'pending'"
         )
         pipeline.retry()
-        return ended
+        return transact_in_parts(*arguments)
 
-    monkeypatch.setattr(finalizing, "_ended_attempt", read_before)
+    monkeypatch.setattr(finalizing, "transact_in_parts", later)
     request = FinalizeRequest(
         input=RunInput(task_id="t-1", attempt=1),
         execution=Execution(arn=run.execution_arn),
