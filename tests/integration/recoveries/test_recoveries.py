@@ -730,6 +730,17 @@ def test_a_preview_counts_tasks_that_have_no_recorded_failures(pipeline: Pipelin
     assert preview["refused"] == {"RoadmapNotFound": 1}
 
 
+def test_a_preview_counts_no_items_of_a_task_that_is_running(
+    pipeline: Pipeline, send: Send, create: Callable[..., str]
+) -> None:
+    fail(pipeline, 2)
+    body = {"filter": {"task_ids": ["t-0", "t-1"]}, "reason": "r", "dry_run": True}
+    create(concurrency=1)  # starts t-0
+    preview = send("POST", "", body).body
+    assert (preview["tasks"], preview["refused"]) == (2, {"AttemptRunning": 1})
+    assert preview["items"]["to_generate"] == counts(2)
+
+
 def test_bad_requests_create_nothing(pipeline: Pipeline, send: Send) -> None:
     fail(pipeline, 1)
     bodies: tuple[tuple[dict[str, Any], str], ...] = (

@@ -180,6 +180,10 @@ def test_a_preview_counts_the_items_that_meet_every_condition(
     recovery_id = regenerate(send, condition)
     frozen = pipeline.rows("SELECT items FROM content_recovery_tasks WHERE recovery_id = :r", r=recovery_id)
     assert {name: sum(len(row["items"].get(name, {})) for row in frozen) for name in items} == items
+    named = {"regenerate": condition, "filter": {"task_ids": list(roadmaps)}, "reason": "r", "dry_run": True}
+    preview = send("POST", "", named).body
+    assert (preview["tasks"], preview["refused"]) == (2, {"AttemptRunning": 1})
+    assert (preview["items"]["to_generate"], preview["estimated_tokens"]) == (counts(quiz=2), 1_000)
 
 
 def test_an_item_that_was_changed_before_its_turn_is_not_replaced(

@@ -45,10 +45,12 @@ STAGED_ACTIONS = frozenset({NextAction.SAVE, NextAction.REPLACE_ID, NextAction.N
 # The questions of a preview about `chosen`, the selected tasks.
 
 # Sums the missing items by code, stage and type, which determine the next attempt's action for an item; and
-# by whether an item has the cause that the filter names.
+# by whether an item has the cause that the filter names. A running task is refused, with all of its items.
 _ITEMS = """
 SELECT error_code, stage, content_type, of_cause, CAST(sum(items) AS integer) AS items
-FROM (SELECT f.*, {of_cause} AS of_cause FROM content_task_failures f JOIN chosen c USING (task_id)) AS i
+FROM (SELECT f.*, {of_cause} AS of_cause
+    FROM content_task_failures f JOIN chosen c USING (task_id) JOIN roadmap_tasks t USING (task_id)
+    WHERE t.status <> 'processing') AS i
 GROUP BY error_code, stage, content_type, of_cause
 """
 
@@ -266,9 +268,12 @@ FROM (SELECT task_id, created_at, content_type, json_object_agg(concept_id, revi
 GROUP BY task_id, created_at
 """
 
-# Counts the items of `chosen_items` by content type, those with recorded tokens, and these tokens.
+# Counts the items of `chosen_items` by content type, without those of running tasks, which are refused; all
+# with recorded tokens, and these tokens.
 _PREVIEW = """
-SELECT content_type, count(*) AS items, (SELECT count(DISTINCT task_id) FROM chosen_items) AS tasks,
+SELECT content_type, count(*) FILTER (WHERE status <> 'processing') AS items,
+    (SELECT count(DISTINCT task_id) FROM chosen_items) AS tasks,
+    (SELECT count(DISTINCT task_id) FROM chosen_items WHERE status = 'processing') AS running,
     count(tokens) AS priced, coalesce(sum(tokens), 0) AS tokens
 FROM chosen_items GROUP BY content_type
 """
@@ -289,7 +294,7 @@ def _preview_regeneration(
     items = dict.fromkeys(ContentType, 0) | {ContentType(row.content_type): int(row.items) for row in rows}
     priced, tokens = sum(row.priced for row in rows), sum(int(row.tokens) for row in rows)
     estimate = round(tokens / priced * sum(items.values())) if priced else None
-    tasks = rows[0].tasks if rows else 0
+    tasks, running = (rows[0].tasks, rows[0].running) if rows else (0, 0)
     require_some(tasks)
     return RecoveryPreview(
         tasks=tasks,
@@ -298,7 +303,7 @@ def _preview_regeneration(
         other_items=0,
         other_tokens=0,
         estimated_minutes=round(tasks / rate_per_minute, 1),
-        refused={},
+        refused={"AttemptRunning": running} if running else {},
     )
 
 
@@ -309,7 +314,7 @@ def _chosen_items(selection: Selection, regeneration: RegenerationFilter) -> tup
     """
     conditions = [_CONDITIONS[name] for name in regeneration.conditions]
     of_roadmap = _CONDITIONS["roadmap_id"] if regeneration.roadmap_id is not None else "true"
-    columns = "t.task_id, t.roadmap_id, t.user_id, t.attempt, t.created_at"
+    columns = "t.task_id, t.roadmap_id, t.user_id, t.attempt, t.created_at, t.status"
     statement = f"""
 WITH chosen AS MATERIALIZED (
     SELECT DISTINCT ON (c.roadmap_id) c.* FROM ({selection.sql(columns)}) AS c
@@ -317,7 +322,7 @@ WITH chosen AS MATERIALIZED (
     WHERE r.deleted_at IS NULL AND {of_roadmap}
     ORDER BY c.roadmap_id, c.attempt > 0 DESC, c.created_at, c.task_id
 ), chosen_items AS MATERIALIZED (
-    SELECT c.task_id, c.created_at, item.content_type, item.concept_id, item.revision,
+    SELECT c.task_id, c.created_at, c.status, item.content_type, item.concept_id, item.revision,
         o.tokens_in + o.tokens_out AS tokens
     FROM chosen c CROSS JOIN LATERAL ({_CURRENT}) AS item
     LEFT JOIN LATERAL (SELECT * FROM content_origins o
