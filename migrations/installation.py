@@ -79,16 +79,21 @@ def record(connection: Connection) -> None:
     connection.execute(RECORD_COLUMNS, {"columns": json.dumps(columns)})
 
 
-def restore(connection: Connection) -> None:
-    """Create our missing tables, without their former rows. Restore missing objects on tables that exist:
-    columns first, then indexes, then triggers. One that cannot be restored is logged, and stays a finding of
-    health. All other findings begin anew.
-    """
+def restore_tables(connection: Connection) -> None:
+    """Create our missing tables, without their former rows, and record what is installed."""
     for table, statements in tables.by_table():
         if not connection.scalar(text("SELECT to_regclass(:table) IS NOT NULL"), {"table": table}):
             connection.execute(text(statements))
             log.warning("table_created_again", extra={"table": table})
     record(connection)
+
+
+def restore(connection: Connection) -> None:
+    """Restore our missing tables, then the missing objects on tables that exist: columns first, then indexes,
+    then triggers. One that cannot be restored is logged, and stays a finding of health. All other findings
+    begin anew.
+    """
+    restore_tables(connection)
     create_rewrite(connection)
     connection.execute(text("DELETE FROM content_findings"))
     for missing in connection.execute(MISSING, {"own_columns": list(OWN_COLUMNS)}).all():

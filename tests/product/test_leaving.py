@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
+from migrations.baseline.tables import KEPT
 from roadmap_command.main import app
 from roadmap_command.target import Target
 from roadmap_content.platform.postgres.transactions import DataRefusedError
@@ -177,6 +178,15 @@ def test_it_works_after_the_product_has_removed_or_moved_objects_of_ours(deploym
         deployment.product.execute(statement)
     stays = deployment.leave(forget=True).stays
     assert {line.split()[1].split("_")[0] for line in stays} == {"learning.content"}
+
+
+@pytest.mark.parametrize(
+    "dropped", [f"{KEPT[0]}, {KEPT[1]}", "content_attempts, content_queue", "content_installation"]
+)
+def test_it_works_after_tables_of_ours_were_dropped(deployment: Deployment, dropped: str) -> None:
+    at_work(deployment)
+    deployment.product.execute(f"DROP TABLE {dropped}")
+    assert deployment.leave(forget=True).stays == []
 
 
 def test_the_command_copies_or_lists_the_texts(

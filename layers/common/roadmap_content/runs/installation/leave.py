@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 
 from migrations import current_revision, downgrade_at_once, is_newer_than_this_code
 from migrations.baseline.tables import KEPT
+from migrations.installation import restore_tables
 
 from ...content.product import PRODUCT
 from ...contracts.errors import PermanentError
@@ -139,6 +140,7 @@ def _leave(connection: Connection, request: LeaveRequest, settings: Settings) ->
             f"a newer release has migrated the database to {revision}: leave with that release"
         )
     if revision is not None:
+        restore_tables(connection)  # the statements below name each of them, also one that was dropped
         _require_nothing_open(connection)
         downgrade_at_once(connection, "base")
     if request.forget:
