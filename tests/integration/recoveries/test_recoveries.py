@@ -381,6 +381,24 @@ def test_the_breaker_does_not_count_the_canary(pipeline: Pipeline) -> None:
         assert len(read_progress(connection, "r", breaker=1).last_failed) == 1, "the one that ended last"
 
 
+def test_a_step_that_is_rolled_back_writes_no_metrics(
+    pipeline: Pipeline,
+    create: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "RoadmapContent")
+    fail(pipeline, 1)
+    recovery_id = create()
+    run_started(pipeline)
+    commits = Commits(pipeline.services.engine, pipeline.engine)
+    with commits.struck(Strike(0, When.BEFORE, How.CONNECTION)):
+        turn(pipeline, recovery_id)
+    metrics = counted(capsys)
+    assert (commits.strikes, metrics["TransactionsRetried", None]) == (1, 1)
+    assert metrics["RecoveryTasksRecovered", None] == 1
+
+
 @pytest.mark.parametrize("state", ["completed", "cancelled"])
 def test_the_end_of_a_recovery_is_an_event(
     pipeline: Pipeline, send: Send, create_waiting: Callable[..., str], state: str

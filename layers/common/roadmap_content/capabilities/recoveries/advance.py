@@ -7,6 +7,7 @@ the same time as another: every claim checks the recovery's state and limits in 
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -91,12 +92,13 @@ def advance(services: Services, recovery_id: str, deadline: Deadline) -> None:
     has_place_left = True
     while has_place_left and deadline.remaining > START_SECONDS + RESERVE:
         has_place_left = False
-        recovery, tasks = transact(services.engine, _step, deadline, services, recovery_id)
-        for task in tasks:
+        step = transact(services.engine, _step, deadline, services, recovery_id)
+        _report(step)
+        for task in step.to_start:
             if deadline.remaining < START_SECONDS + RESERVE:
                 return
             try:
-                if _start_task(services, recovery, task, deadline):
+                if _start_task(services, step.recovery, task, deadline):
                     has_place_left = True  # the task has ended without an attempt
             except RecoveryStoppedError:
                 return
@@ -146,13 +148,23 @@ def _end_held(services: Services, recovery_id: str, deadline: Deadline) -> None:
             transact_in_parts(services.engine, withdraw, deadline, task_id, attempt)
 
 
-def _step(connection: Connection, services: Services, recovery_id: str) -> tuple[Recovery, list[WaitingTask]]:
-    """Record the tasks that have ended, and decide and write the recovery's state. Return the recovery, as it
-    was before, and the tasks to start now.
-    """
+class _Step(NamedTuple):
+    """What a step has recorded, and what follows after its COMMIT."""
+
+    recovery: Recovery
+    """As it was before the step."""
+
+    state: str
+    stop_reason: str | None = None
+    settled: Sequence[Settlement] = ()
+    to_start: Sequence[WaitingTask] = ()
+
+
+def _step(connection: Connection, services: Services, recovery_id: str) -> _Step:
+    """Record the tasks that have ended, write the recovery's next state, and find the tasks to start."""
     recovery = read_recovery(connection, recovery_id, lock=True)
     if recovery.ended_at is not None:
-        return recovery, []
+        return _Step(recovery, recovery.state)
     settlements = [settlement_of(task) for task in running_tasks(connection, recovery_id)]
     settled = [settlement for settlement in settlements if settlement is not None]
     record_settlements(connection, recovery_id, settled)
@@ -166,30 +178,33 @@ def _step(connection: Connection, services: Services, recovery_id: str) -> tuple
     _write_state(services, connection, recovery, state, stop_reason, ended=has_ended(state, progress))
     if state is RecoveryState.PAUSED_BY_BREAKER:
         hold_attempts(connection, recovery_actor(recovery_id))
-    _report(recovery, state, stop_reason, settled)
+    step = _Step(recovery, state, stop_reason, settled)
     starts = may_start(state, recovery, progress, recovery.next_start_at, recovery.now)
     if not starts.number:
-        return recovery, []
+        return step
     canary_only = state is RecoveryState.CANARY
-    return recovery, waiting_tasks(connection, recovery_id, starts.number, canary_only=canary_only)
+    to_start = waiting_tasks(connection, recovery_id, starts.number, canary_only=canary_only)
+    return step._replace(to_start=to_start)
 
 
-def _report(
-    recovery: Recovery, state: RecoveryState, stop_reason: str | None, settled: Sequence[Settlement]
-) -> None:
-    """Write the metrics of tasks that have ended, and metric and log entry of a new state."""
-    if settled:
-        results = [settlement.result for settlement in settled]
+def _report(step: _Step) -> None:
+    """Write the metrics of tasks that have ended, and metric and log entry of a new state. Only after the
+    COMMIT: a try of the transaction that is rolled back has recorded nothing.
+    """
+    if step.settled:
+        results = [settlement.result for settlement in step.settled]
         emit(
             {
                 Metric.RECOVERY_TASKS_RECOVERED: results.count(TaskResult.RECOVERED),
                 Metric.RECOVERY_TASKS_STILL_FAILING: results.count(TaskResult.STILL_FAILING),
             }
         )
-    if state != recovery.state:
-        recovery_id = recovery.recovery_id
-        logger.info("recovery_state_changed", recovery_id=recovery_id, state=state, reason=stop_reason)
-        if stop_reason is not None:
+    if step.state != step.recovery.state:
+        recovery_id = step.recovery.recovery_id
+        logger.info(
+            "recovery_state_changed", recovery_id=recovery_id, state=step.state, reason=step.stop_reason
+        )
+        if step.stop_reason is not None:
             emit({Metric.RECOVERIES_STOPPED: 1})
 
 
