@@ -9,12 +9,13 @@ import pytest
 from roadmap_content.contracts.api.capacity import RetryAnswer
 from roadmap_content.contracts.errors import (
     ClaimRefusedError,
+    InvalidContentError,
     NotRedrivableError,
     StaleAttemptError,
     TaskCancelledError,
     TaskNotFoundError,
 )
-from roadmap_content.contracts.items import ContentType
+from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import Execution, FinalizeResult, RunInput, StateError
 from roadmap_content.contracts.states import Cause
 from roadmap_content.platform.aws.executions import Executions, ExecutionState, new_execution_name
@@ -33,6 +34,7 @@ from roadmap_content.state.services import Services
 from roadmap_content.state.tasks.attempts import AttemptStart, record_plan
 from tests.support.commits import Commits, How, Strike, When
 from tests.support.factories import CONTENT_TABLES, USER, bundle_of, concept_ids, counts
+from tests.support.generators import FakeModel
 from tests.support.machine_model import batch_requests
 from tests.support.pipeline import Pipeline, services_for
 
@@ -355,6 +357,35 @@ def test_an_end_and_a_plan_that_come_late_change_nothing(pipeline: Pipeline) -> 
     assert pipeline.rows("SELECT * FROM content_attempts") == before
 
 
+def begin_later_life(pipeline: Pipeline) -> None:
+    """The product deletes the task's row and makes it again; a retry claims attempt 1 again."""
+    pipeline.execute(
+        "CREATE TABLE kept AS SELECT * FROM roadmap_tasks; DELETE FROM roadmap_tasks;"
+        "INSERT INTO roadmap_tasks SELECT * FROM kept;"
+        "UPDATE roadmap_tasks SET attempt = 0, execution_arn = NULL, status = 'pending'"
+    )
+    pipeline.retry()
+
+
+def test_generate_records_nothing_in_a_later_life(pipeline: Pipeline) -> None:
+    """It begins while the model makes an answer that is not valid."""
+    arn = loaded(pipeline).retry().execution_arn
+    assert arn is not None
+    (request,) = batch_requests(plan(pipeline, arn, 1), arn)
+
+    def fails(_item: Item) -> bool:
+        begin_later_life(pipeline)
+        return True
+
+    model = FakeModel(InvalidContentError("not valid"))
+    model.fails = fails
+    pipeline.services.generator = model
+    with pytest.raises(StaleAttemptError):
+        pipeline.generate(request)
+    for table in ("content_failures", "content_origins"):
+        assert pipeline.rows(f"SELECT * FROM {table}") == []
+
+
 def test_the_end_of_a_run_without_a_plan_ends_no_attempt_of_a_later_life(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -364,12 +395,7 @@ def test_the_end_of_a_run_without_a_plan_ends_no_attempt_of_a_later_life(
     assert run.execution_arn is not None
 
     def later(*arguments: Any) -> Any:
-        pipeline.execute(
-            "CREATE TABLE kept AS SELECT * FROM roadmap_tasks; DELETE FROM roadmap_tasks;"
-            "INSERT INTO roadmap_tasks SELECT * FROM kept;"
-            "UPDATE roadmap_tasks SET attempt = 0, execution_arn = NULL, status = 'pending'"
-        )
-        pipeline.retry()
+        begin_later_life(pipeline)
         return transact_in_parts(*arguments)
 
     monkeypatch.setattr(finalizing, "transact_in_parts", later)

@@ -14,6 +14,7 @@ from ...content.generation.quota import GenerationStoppedError
 from ...content.manifest import read_batch
 from ...content.revision_records import record_refused
 from ...content.stored_texts import highest_versions
+from ...contracts.errors import StaleAttemptError
 from ...contracts.items import ContentType, Failure, Item, count_by_type
 from ...contracts.payloads import BatchRequest, Count, Origin, Payload
 from ...contracts.states import NextAction
@@ -26,7 +27,7 @@ from ...platform.storage.staging import Staging
 from ...state.failures.failures import record_failures, refusals
 from ...state.queue.claims import require_open
 from ...state.services import Services
-from ...state.tasks.attempts import add_generated, read_instruction
+from ...state.tasks.attempts import add_generated, has_execution, read_instruction
 from ...state.tasks.task import read_user_request
 from .generate_item import BatchContext, ItemGeneration, Unprepared
 
@@ -69,7 +70,8 @@ def generate_content(request: BatchRequest, services: Services, deadline: Deadli
     """Stage every item of a batch so that it can be saved; record the items that failed.
 
     Raises:
-        StaleAttemptError: the attempt has ended or belongs to another execution, and must not cause costs.
+        StaleAttemptError: the attempt has ended or belongs to another execution, and must not cause costs;
+            or its life of the task has ended since.
         GenerationStoppedError: some items wait. The others were staged, and are not generated again.
         DatabaseUnavailableError, StorageUnavailableError: the batch was not processed. Its staged items can
         still be saved, and the state machine continues with Save.
@@ -137,13 +139,17 @@ def _record(
     services: Services,
     deadline: Deadline,
 ) -> None:
-    """Record failures, the origins of refused answers, and the numbers of generated items, each once."""
+    """Record failures, the origins of refused answers, and the numbers of generated items, each once.
+    Raises StaleAttemptError: the attempt is one of an earlier life of the task.
+    """
     subject = request.plan.task_id, request.plan.attempt
     origins = [(failure, refused[failure.item]) for failure in failures if failure.item in refused]
     earlier: str | None = None  # the transaction of the last try: its COMMIT may have got no answer
 
     def record(connection: Connection) -> None:
         nonlocal earlier
+        if not has_execution(connection, *subject, request.execution_arn):
+            raise StaleAttemptError(f"{request.execution_arn} is of an earlier life of the task")
         record_failures(connection, *subject, failures)
         record_refused(connection, request.plan.roadmap_id, *subject, origins)
         if any(outcomes.generated.values()):
