@@ -249,20 +249,6 @@ def concept_texts(whole: str) -> list[str]:
     return found
 
 
-@given(st.dictionaries(st.text(), st.integers() | st.floats() | st.text() | st.none()), st.booleans())
-def test_a_text_as_json_dumps_writes_it_keeps_every_other_byte(fields: Any, ascii_only: bool) -> None:
-    document = framework_of(concept_ids(3))
-    concepts = concepts_of(document)
-    for number, concept in enumerate(concepts):
-        concept |= fields | {"concept_id": f"c-{number}"}
-    text = json.dumps(document, ensure_ascii=ascii_only)
-    projected = parse_framework(text).project({content_type: {} for content_type in ContentType})
-    for concept in concepts:
-        for kind in CONTENT_KINDS.values():
-            concept |= kind.project(None)
-    assert projected == json.dumps(document, ensure_ascii=ascii_only)
-
-
 def test_the_last_of_duplicate_keys_is_used() -> None:
     concept = '{"concept_id": "a"}'
     text = f'{{"stages": [1, "x"], "stages": [{{"modules": [{{"concepts": 3, "concepts": [{concept}]}}]}}]}}'

@@ -9,6 +9,7 @@ from roadmap_content.client.http import ApiRefusedError
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.roadmaps.framework import parse_framework
 from roadmap_content.contracts.api.items import ItemOrigin
+from roadmap_content.contracts.documents import decode
 from roadmap_content.contracts.items import Item
 from roadmap_content.platform.storage.bucket import in_parallel
 
@@ -67,7 +68,7 @@ def export_task(client: Client, task_id: str, on_item: Callable[[int], object]) 
             "title": source.title,
             "total_estimated_hours": source.total_estimated_hours,
             "recommended_completion_weeks": source.recommended_completion_weeks,
-            "framework_data": framework.document,
+            "framework_data": decode(framework.text),
         },
         # A run accepts only a task of the roadmap's owner.
         "task": {

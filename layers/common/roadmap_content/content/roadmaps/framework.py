@@ -61,8 +61,6 @@ class Framework:
     places: Mapping[str, tuple[str, str]] = field(repr=False)
     """The names of a concept's stage and module, by concept id."""
 
-    document: Document = field(repr=False)
-
     written: Sequence[tuple[str | None, Document]] = field(repr=False)
     """Every concept object, in document order, with its id; `None` if that is not usable."""
 
@@ -123,7 +121,7 @@ class Framework:
             {} if concept_id is None else _differing(node, concept_id, current)
             for concept_id, node in self.written
         ]
-        return set_fields(self.text, self.document, changes) if any(changes) else None
+        return set_fields(self.text, changes) if any(changes) else None
 
 
 def _differing(node: Document, concept_id: str, current: Mapping[ContentType, Mapping[str, Row]]) -> Document:
@@ -193,7 +191,7 @@ def read_framework(document: object) -> Framework:
             nodes[concept_id], places[concept_id], positions[concept_id] = node, place, position
     if not nodes:
         raise InvalidFrameworkError(skipped[0] if skipped else "framework_data contains no concept")
-    return Framework(nodes, places, document, written, skipped)
+    return Framework(nodes, places, written, skipped)
 
 
 Position = tuple[int, int, int]

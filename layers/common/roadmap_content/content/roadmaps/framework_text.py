@@ -3,8 +3,6 @@
 The document belongs to the product. Decoding and encoding it would change numbers that a float cannot hold,
 drop duplicate keys, and rewrite whitespace and escapes. Therefore the text is edited in place: a concept's
 members are found by position, the values of projected fields are replaced, and missing fields are appended.
-If the text equals the encoding of its document (as the product writes it), encoding loses nothing: the
-document is encoded with the fields set, which is much faster.
 """
 
 import json
@@ -31,53 +29,37 @@ _SPACES = re.compile(_SPACE)
 _decode = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
 
 
-def set_fields(text: str, document: Mapping[str, Any], changes: Sequence[Mapping[str, Any]]) -> str:
-    """Set fields of concepts: `changes` has those of each one, in document order. `document` is the decoded
-    text. A duplicate key is set at each occurrence, because readers differ in which one they use.
+def set_fields(text: str, changes: Sequence[Mapping[str, Any]]) -> str:
+    """Set fields of concepts: `changes` has those of each one, in document order. A duplicate key is set at
+    each occurrence, because readers differ in which one they use.
     """
-    # Decoded JSON has no cycles, and the check for them takes a sixth of the time.
-    encode = json.JSONEncoder(ensure_ascii=text.isascii(), check_circular=False).encode
-    if encode(document) == text:
-        return encode(_with_fields(document, 0, iter(changes)))
-    return _edited(text, changes)
-
-
-def _with_fields(
-    parent: Mapping[str, Any], level: int, changes: Iterator[Mapping[str, Any]]
-) -> Mapping[str, Any]:
-    """A copy of the object that has the list of `level`, with the fields of its concepts set."""
-    key = LEVELS[level]
-    if level + 1 < len(LEVELS):
-        children = [_with_fields(child, level + 1, changes) for child in parent[key]]
-    else:
-        children = [concept | next(changes) for concept in parent[key]]
-    return {**parent, key: children}
-
-
-def _edited(text: str, changes: Sequence[Mapping[str, Any]]) -> str:
-    """The text with these fields set."""
+    encode = json.JSONEncoder(ensure_ascii=text.isascii()).encode
     concepts, _ = _find_concepts(text, _skip_space(text, 0), 0)
     pieces = []
     done = 0
     for concept, fields in zip(concepts, changes, strict=True):
-        if fields:
-            for begin, end, replacement in _edits(text, concept, fields):
-                pieces += [text[done:begin], replacement]
-                done = end
+        encoded = {key: encode(value) for key, value in fields.items()}
+        for begin, end, replacement in _edits(text, concept, encoded):
+            pieces += [text[done:begin], replacement]
+            done = end
     return "".join((*pieces, text[done:]))
 
 
-def _edits(text: str, concept: Span, fields: Mapping[str, Any]) -> Iterator[Edit]:
-    """The edits that set fields of a concept, in order: values are replaced, and missing fields appended."""
+def _edits(text: str, concept: Span, fields: Mapping[str, str]) -> Iterator[Edit]:
+    """The edits that set encoded fields of a concept, in order: values are replaced, and missing fields
+    appended.
+    """
+    if not fields:
+        return
     missing = dict(fields)
     last = concept[0]
     for key, begin, end in _members(text, concept[0]):
         last = end
         if key in fields:
             missing.pop(key, None)
-            yield begin, end, json.dumps(fields[key])
+            yield begin, end, fields[key]
     if missing:
-        members = (f", {json.dumps(key)}: {json.dumps(value)}" for key, value in missing.items())
+        members = (f", {json.dumps(key)}: {value}" for key, value in missing.items())
         yield last, last, "".join(members)
 
 
