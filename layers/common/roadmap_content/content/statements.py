@@ -74,15 +74,16 @@ def _digest(text_value: str) -> str:
     return f'hashtextextended(CAST({text_value} AS text) COLLATE "C", 0)'
 
 
-def of_item(roadmap_id: str = ":roadmap_id", concept_id: str = ":concept_id", row: str = "") -> str:
-    """The condition of an item's rows in a content table. Only our index of digests can answer it: while the
-    statistics of a growing roadmap are stale, the planner would choose the product's index of `roadmap_id`,
-    and read the whole roadmap for each item.
+def of_item(concept_id: str = ":concept_id", row: str = "") -> str:
+    """The condition of the rows of an item of `:roadmap_id` in a content table; `row` is a prefix of their
+    columns, such as `m.`. Only our index of digests can answer it: while the statistics of a growing roadmap
+    are stale, the planner would choose the product's index of `roadmap_id`, and read the whole roadmap for
+    each item.
     """
     return (
-        f"{_digest(f'{row}roadmap_id')} = {_digest(roadmap_id)}"
+        f"{_digest(f'{row}roadmap_id')} = {_digest(':roadmap_id')}"
         f" AND {_digest(f'{row}concept_id')} = {_digest(concept_id)}"
-        f" AND ({row}roadmap_id, {row}concept_id) IS NOT DISTINCT FROM ({roadmap_id}, {concept_id})"
+        f" AND ({row}roadmap_id, {row}concept_id) IS NOT DISTINCT FROM (:roadmap_id, {concept_id})"
     )
 
 
@@ -255,7 +256,7 @@ def table_statements(
     def item(concept_id: str) -> str:
         return f"""
 SELECT {identity}, {generated_at}, {revision} AS revision
-FROM {table} WHERE {of_item(concept_id=concept_id)} AND {condition} ORDER BY {newest} LIMIT 1
+FROM {table} WHERE {of_item(concept_id)} AND {condition} ORDER BY {newest} LIMIT 1
 """
 
     def saved(roadmap_id: str) -> str:
@@ -439,7 +440,7 @@ def single_row_statements(
         columns=", ".join(columns),
         typed_columns=", ".join(f"{name} {kind}" for name, kind in columns.items()),
         set_columns=", ".join(f"{name} = checked.{name}" for name in columns),
-        of_item=of_item(concept_id="incoming.concept_id", row="m."),
+        of_item=of_item("incoming.concept_id", "m."),
         revision_of_mine=revision_sql(table, f"m.{key}"),
         origin_columns=ORIGIN_COLUMNS,
         origin=origin_sql(content_type, key, "TABLE inserted UNION ALL TABLE replaced"),

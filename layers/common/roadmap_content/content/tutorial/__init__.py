@@ -76,7 +76,7 @@ WITH incoming AS (
     END AS row_status
     FROM incoming
     LEFT JOIN LATERAL (SELECT m.tutorial_id, m.content_status FROM tutorial_metadata m
-        WHERE {of_item(concept_id="incoming.concept_id", row="m.")}
+        WHERE {of_item("incoming.concept_id", "m.")}
             AND m.content_version = incoming.content_version
         ORDER BY m.content_status = 'completed' DESC NULLS LAST LIMIT 1) mine ON true
 ), inserted AS (
@@ -84,7 +84,7 @@ WITH incoming AS (
         content_status, content_version, is_latest, estimated_completion_time, generated_at)
     SELECT tutorial_id, concept_id, :roadmap_id, title, summary, content_url, 'completed', content_version,
         NOT EXISTS (SELECT FROM tutorial_metadata higher
-            WHERE {of_item(concept_id="checked.concept_id", row="higher.")}
+            WHERE {of_item("checked.concept_id", "higher.")}
                 AND higher.content_version > checked.content_version OFFSET 0),
         estimated_completion_time, content_now()
     FROM checked WHERE row_status = 'new'
@@ -113,7 +113,7 @@ VERSIONS = f"""
 SELECT concept_id, t.version
 FROM json_array_elements_text(CAST(:concept_ids AS json)) AS c(concept_id), LATERAL (
     SELECT max(content_version) AS version FROM tutorial_metadata m
-    WHERE {of_item(concept_id="c.concept_id", row="m.")}) t
+    WHERE {of_item("c.concept_id", "m.")}) t
 WHERE t.version IS NOT NULL
 """
 
