@@ -18,7 +18,7 @@ TRANSIENT = advice_for("ModelBusyError", Stage.GENERATE)
 BUDGET = advice_for(TokenBudgetExhaustedError.code, Stage.GENERATE)
 FAILED: dict[str, Any] = dict(
     zip(("status", "attempt", "queue_state", "attempt_is_open"), ("failed", 1, "ended", False), strict=True),
-    **dict.fromkeys(("next_at", "erased", "is_stopped", "recovery")),
+    **dict.fromkeys(("next_at", "erased", "roadmap_is_deleted", "is_stopped", "recovery")),
 )
 """The facts of a group's task that failed."""
 
@@ -72,6 +72,10 @@ def test_a_person_is_told_what_to_do_first() -> None:
         ({"status": "pending", "attempt": 0, "state": None, "is_paused": True}, Who.PERSON, True),
         ({"next_at": SOON, "is_paused": True}, Who.AUTOMATIC, False),
         ({"is_erased": True}, Who.NOBODY, False),
+        ({"roadmap_is_deleted": True, "is_paused": True}, Who.NOBODY, False),
+        ({"roadmap_is_deleted": True, "next_at": SOON}, Who.NOBODY, False),
+        ({"roadmap_is_deleted": True, "state": QueueState.WAITING, "started": 1}, Who.AUTOMATIC, False),
+        ({"roadmap_is_deleted": True, "status": "processing"}, Who.AUTOMATIC, False),
         ({"status": "completed", "is_missing": False}, Who.NOBODY, False),
         ({"state": QueueState.WAITING, "is_paused": True, "started": 1}, Who.PERSON, True),
         ({"state": QueueState.WAITING, "is_paused": True}, Who.WAITING, False),

@@ -222,6 +222,11 @@ def test_until_it_is_due_every_answer_says_when(
     assert (health["failure_groups"]["new"], health["failure_groups_ringing"]) == (1, 0)
     assert "failure_groups" not in [found["what"] for found in health["attention"]]
 
+    pipeline.execute("UPDATE roadmap_metadata SET deleted_at = now()")
+    assert turns() == [("nobody", None)] * 3
+    assert ask("GET", "/health", **OPERATOR).body["automatic"] == {"tasks": 0, "next_at": None}
+    pipeline.execute("UPDATE roadmap_metadata SET deleted_at = NULL")
+
     pipeline.execute("UPDATE content_attempts SET next_at = NULL")
     assert turns() == [("person", None)] * 3
     health = ask("GET", "/health", **OPERATOR).body

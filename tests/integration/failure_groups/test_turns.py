@@ -15,11 +15,18 @@ STATUSES = ("pending", "processing", "completed", "partial_failure", "failed", "
 ATTEMPTS = (None, *QueueState, "planned")
 """The latest attempt: none, one in each state of the queue, and one after which another is planned."""
 
+ROADMAP = text("""
+INSERT INTO roadmap_metadata (roadmap_id, user_id, title, framework_data, deleted_at)
+SELECT id, 'u', 'R', '{}', CASE WHEN id = 'deleted' THEN now() END
+FROM unnest(CAST(:ids AS text[])) AS id
+""")
+ROADMAPS = ("present", "deleted")
 RECOVERIES = (None, "running", "paused")
 
 TASK = text("""
-INSERT INTO roadmap_tasks (task_id, user_id, status, attempt, execution_arn, created_at, updated_at)
-VALUES (:id, 'u', :status, :attempt, :arn, now(), now())
+INSERT INTO roadmap_tasks (task_id, user_id, status, attempt, execution_arn, created_at, updated_at,
+    roadmap_id)
+VALUES (:id, 'u', :status, :attempt, :arn, now(), now(), :roadmap)
 """)
 FAILURE = text("""
 WITH f AS (INSERT INTO content_task_failures SELECT :id, :id, 1, 'IdTaken', 'save', 'quiz', 'r', true, 1,
@@ -50,17 +57,20 @@ VALUES (:recovery, 1, :id, false, CASE WHEN :started THEN 'running' ELSE 'waitin
 def test_a_group_has_the_turn_of_its_task_for_every_combination_of_facts(
     pipeline: Pipeline, ask: Ask
 ) -> None:
+    roadmap_of: dict[str, str] = {}
     with pipeline.engine.begin() as connection:
         connection.execute(RECOVERY, {"states": ["running", "paused"]})
-        for number, (status, attempt, recovery, started) in enumerate(
-            product(STATUSES, ATTEMPTS, RECOVERIES, (False, True))
+        connection.execute(ROADMAP, {"ids": list(ROADMAPS)})
+        for number, (status, attempt, recovery, started, roadmap) in enumerate(
+            product(STATUSES, ATTEMPTS, RECOVERIES, (False, True), ROADMAPS)
         ):
             task_id, ended = f"{number:04x}", attempt in ("ended", "planned")
             erased = status == "erased"
             if erased and attempt is not None:
                 continue  # its attempts are those of an earlier life
             arn = "erasure:e" if erased else None if attempt is None else "arn"
-            task = {"id": task_id, "status": "failed" if erased else status, "arn": arn}
+            roadmap_of[task_id] = roadmap
+            task = {"id": task_id, "roadmap": roadmap, "status": "failed" if erased else status, "arn": arn}
             connection.execute(TASK, task | {"attempt": int(attempt is not None)})
             connection.execute(FAILURE, {"id": task_id})
             if attempt is not None:
@@ -80,8 +90,10 @@ def test_a_group_has_the_turn_of_its_task_for_every_combination_of_facts(
         return {key: (turn["who"], turn["at"], turn["recovery_id"]) for key, turn in found.items()}
 
     of_tasks, of_groups = turns_in("/tasks", "task_id"), turns_in("/failures", "group_id")
-    assert len(of_groups) > 250
+    assert len(of_groups) > 500
     assert {key: (turn, of_groups[key]) for key, turn in of_tasks.items() if turn != of_groups[key]} == {}
+    of_deleted = {turn[:2] for key, turn in of_groups.items() if roadmap_of[key] == "deleted"}
+    assert of_deleted == {("nobody", None), ("running", None), ("automatic", None)}
     calling = sum(who == "person" for who, *_ in of_groups.values())
     assert ask("GET", "/health", **OPERATOR).body["failure_groups_ringing"] == calling > 20
 
@@ -93,8 +105,16 @@ def test_the_oldest_and_the_newest_tasks_of_a_group_are_looked_at(
     """Regression: with 200,000 tasks of a running recovery, the groups took 20 s, and health 5 s."""
     monkeypatch.setattr(turns, "MOST_LOOKED_AT", looked_at)
     with pipeline.engine.begin() as connection:
+        connection.execute(ROADMAP, {"ids": ["present"]})
         for task_id in ("a", "b", "c"):
-            fact = {"id": task_id, "status": "failed", "attempt": 1, "arn": "arn", "ended": True}
+            fact = {
+                "id": task_id,
+                "roadmap": "present",
+                "status": "failed",
+                "attempt": 1,
+                "arn": "arn",
+                "ended": True,
+            }
             connection.execute(TASK, fact)
             connection.execute(FAILURE, fact)
             connection.execute(ATTEMPT, fact | {"planned": task_id != "b"})

@@ -128,6 +128,7 @@ def _facts(
         is_missing=bool(missing or concepts.skipped) or is_unknown,
         advice=worst(advices),
         is_erased=task.disowned_by is not None,
+        roadmap_is_deleted=task.roadmap_is_deleted,
         is_stopped=is_stopped,
     )
 

@@ -7,21 +7,22 @@ from typing import Any
 from ...contracts.api.turn import Turn
 from ...contracts.states import GroupState, Who
 from ...state.recovering import recovery_of_task
+from ...state.tasks.listing import ROADMAP_IS_DELETED
 from ...state.tasks.next_actions import Advice
 from ...state.tasks.turn import InRecovery, facts_in_list, turn_of
 
 # The row of `facts_in_list` for a task `t`, with its latest attempt `a`, its entry in the queue `q`, and its
 # recovery `w`.
-_FACTS = """json_build_object('status', t.status, 'attempt', t.attempt, 'queue_state', q.state,
+_FACTS = f"""json_build_object('status', t.status, 'attempt', t.attempt, 'queue_state', q.state,
     'attempt_is_open', a.task_id IS NOT NULL AND a.ended_at IS NULL, 'next_at', a.next_at,
-    'erased', t.attempt = 0 AND t.execution_arn IS NOT NULL,
+    'erased', t.attempt = 0 AND t.execution_arn IS NOT NULL, 'roadmap_is_deleted', {ROADMAP_IS_DELETED},
     'is_stopped', (SELECT stopped_reason IS NOT NULL FROM content_capacity),
     'recovery', CASE WHEN w.recovery_id IS NOT NULL
         THEN json_build_array(w.recovery_id, w.attempt, w.is_paused) END)"""
 
 # Whether `turn_of` calls a person for the same task.
-_NEEDS_PERSON = """CASE
-    WHEN t.attempt = 0 AND t.execution_arn IS NOT NULL THEN false
+_NEEDS_PERSON = f"""CASE
+    WHEN t.attempt = 0 AND t.execution_arn IS NOT NULL OR {ROADMAP_IS_DELETED} THEN false
     WHEN a.ended_at IS NULL AND a.task_id IS NOT NULL AND NOT (t.status = 'cancelled' AND q.state = 'waiting')
         THEN q.state = 'waiting' AND w.is_paused AND w.attempt = t.attempt
     WHEN t.status IN ('processing', 'completed') OR t.status = 'pending' AND t.attempt > 0 THEN false
@@ -61,7 +62,7 @@ def deciding_task(failures: str, waiting: str) -> str:
     tasks = _tasks(failures, waiting)
     return f"""coalesce((SELECT {_FACTS} {tasks} AND {_NEEDS_PERSON} LIMIT 1), (
     SELECT {_FACTS} {tasks} ORDER BY coalesce(a.ended_at IS NULL AND a.task_id IS NOT NULL, false) DESC,
-        a.next_at, w.recovery_id IS NULL, t.status = 'cancelled' LIMIT 1))"""
+        {ROADMAP_IS_DELETED}, a.next_at, w.recovery_id IS NULL, t.status = 'cancelled' LIMIT 1))"""
 
 
 def turn_of_group(state: GroupState, task: Mapping[str, Any] | None, advice: Advice) -> Turn:

@@ -12,7 +12,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, text
 
 from ...contracts.items import MAX_REASON
-from ...state.tasks.listing import of_roadmap
+from ...state.tasks.listing import HAS_ROADMAP, of_roadmap
 from ...state.tasks.time_zone import instant
 
 FIRST_PAUSE = timedelta(minutes=15)
@@ -22,9 +22,8 @@ LONGEST_PAUSE = timedelta(days=30)
 
 # Whether a sweep checks a finished task `t`: not if it was never claimed, or the product has deleted its
 # roadmap.
-IS_CHECKED = """t.status IN ('completed', 'partial_failure', 'failed', 'cancelled') AND t.attempt > 0
-    AND EXISTS (SELECT FROM roadmap_metadata r
-        WHERE r.roadmap_id = t.roadmap_id AND r.deleted_at IS NULL)"""
+IS_CHECKED = f"""t.status IN ('completed', 'partial_failure', 'failed', 'cancelled') AND t.attempt > 0
+    AND {HAS_ROADMAP}"""
 
 # Takes the oldest changes, and plans a check, now, of each task that they name, or of each finished task of
 # ours in their roadmaps; `:first` is the pause after it. `OFFSET 0` forces one lookup per roadmap, in the

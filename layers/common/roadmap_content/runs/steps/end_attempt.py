@@ -204,6 +204,7 @@ def _turn_after(
             next_at=consequences.next_at,
             is_missing=outcome.status != COMPLETED,
             advice=worst(advices),
+            roadmap_is_deleted=task.roadmap_is_deleted,
             recovery=recovery,
         )
     )

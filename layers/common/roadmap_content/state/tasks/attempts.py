@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 
 from ...contracts.items import ContentType, Item
 from ...contracts.states import Cause
+from .listing import HAS_ROADMAP
 from .scope import NO_ITEM, WHOLE_TASK, Scope, decode_revisions, encode_revisions, scope_from
 
 CONSOLE, AUTOMATIC = "console", "auto"
@@ -95,9 +96,10 @@ WHERE task_id = :task_id AND attempt = :attempt AND next_at IS NOT NULL
 
 FORGET_ALL_NEXT = text("UPDATE content_attempts SET next_at = NULL WHERE next_at IS NOT NULL")
 
-# Counts the planned attempts.
-COUNT_NEXT = text("""
-SELECT count(*) AS tasks, min(next_at) AS next_at FROM content_attempts WHERE next_at IS NOT NULL
+# Counts the planned attempts that a sweep will start: none of a deleted roadmap.
+COUNT_NEXT = text(f"""
+SELECT count(*) AS tasks, min(a.next_at) AS next_at
+FROM content_attempts a JOIN roadmap_tasks t USING (task_id) WHERE a.next_at IS NOT NULL AND {HAS_ROADMAP}
 """)
 
 # Reads superseded attempts that are not counted yet. Those of deleted tasks stay uncounted.

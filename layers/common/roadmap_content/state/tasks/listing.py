@@ -29,6 +29,15 @@ MAX_GROUPS_OF_A_ROW = 20
 STATUS_DIGEST = "hash_array_extended(ARRAY[t.status], 0)"
 """The key of the index of statuses, whose entries have a limit."""
 
+HAS_ROADMAP = """EXISTS (SELECT FROM roadmap_metadata l
+    WHERE l.roadmap_id = t.roadmap_id AND l.deleted_at IS NULL)"""
+"""Whether a task `t` has a roadmap that is not deleted: only then, the sweep checks and retries it."""
+
+ROADMAP_IS_DELETED = f"((t.roadmap_id IS NOT NULL OR t.attempt > 0) AND NOT {HAS_ROADMAP})"
+"""Whether the roadmap of a task `t` was deleted, softly or with its row. A task of the product has none
+before it has made one.
+"""
+
 
 def of_roadmap(tasks: str, roadmap_id: str) -> str:
     """The condition of a roadmap's tasks, which the index of 100 characters of its id serves. `tasks` is the
@@ -142,7 +151,8 @@ SELECT t.task_id, t.roadmap_id, r.title, t.user_id, t.status, t.current_step, t.
     {instant("t.created_at")} AS created_at,
     {instant("t.completed_at")} AS completed_at,
     CAST(t.execution_summary AS text) AS execution_summary, f.groups, p.created_at AS position,
-    a.task_id IS NOT NULL AND a.ended_at IS NULL AS attempt_is_open, a.next_at, q.state AS queue_state
+    a.task_id IS NOT NULL AND a.ended_at IS NULL AS attempt_is_open, a.next_at, q.state AS queue_state,
+    {ROADMAP_IS_DELETED} AS roadmap_is_deleted
 FROM page p JOIN roadmap_tasks t USING (task_id) LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id
 LEFT JOIN content_attempts a ON (a.task_id, a.attempt) = (t.task_id, t.attempt)
 LEFT JOIN content_queue q ON (q.task_id, q.attempt) = (t.task_id, t.attempt)

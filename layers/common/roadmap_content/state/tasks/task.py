@@ -20,7 +20,7 @@ from ...contracts.errors import RoadmapLockedError, TaskNotFoundError
 from ...contracts.events import AttemptEvents
 from ...contracts.items import ContentType, Item
 from ...contracts.states import QueueState
-from .listing import of_roadmap
+from .listing import ROADMAP_IS_DELETED, of_roadmap
 from .outcome import COMPLETED, Outcome
 from .time_zone import instant
 
@@ -29,6 +29,7 @@ from .time_zone import instant
 _ROW = f"""t.task_id, t.user_id, t.roadmap_id, t.status, t.current_step, t.attempt, t.error_message,
     CASE WHEN t.attempt > 0 THEN t.execution_arn END AS execution_arn,
     CASE WHEN t.attempt = 0 THEN t.execution_arn END AS disowned_by,
+    {ROADMAP_IS_DELETED} AS roadmap_is_deleted,
     CAST(t.failed_concepts AS text) AS failed_concepts,
     CAST(t.execution_summary AS text) AS execution_summary,
     {instant("t.created_at")} AS created_at, {instant("t.updated_at")} AS updated_at,
@@ -227,6 +228,9 @@ class Task:
     read_at: datetime = field(compare=False)
     disowned_by: str | None = None
     """The mark of the change that made the task the product's own again; `None` after the next claim."""
+
+    roadmap_is_deleted: bool = False
+    """Whether the roadmap was deleted, softly or with its row."""
 
     @property
     def state(self) -> QueueState | None:

@@ -40,6 +40,9 @@ class TaskFacts(NamedTuple):
     is_erased: bool = False
     """Whether the data of its user was erased since its last claim."""
 
+    roadmap_is_deleted: bool = False
+    """Whether its roadmap was deleted: nothing is started for it, and the sweep leaves it as it is."""
+
     is_stopped: bool = False
     """Whether an operator has stopped generation."""
 
@@ -61,6 +64,7 @@ def facts_in_list(
         is_missing=row["status"] != "completed",
         advice=advice,
         is_erased=row["erased"],
+        roadmap_is_deleted=row["roadmap_is_deleted"],
         is_stopped=is_stopped,
         recovery=recovery,
     )
@@ -72,6 +76,8 @@ def turn_of(facts: TaskFacts) -> Turn:
         return Turn(who=Who.NOBODY, why="The data of its user was erased.")
     if facts.state not in (None, QueueState.ENDED):
         return _of_attempt(facts)
+    if facts.roadmap_is_deleted and facts.status != "processing":
+        return Turn(who=Who.NOBODY, why="Its roadmap is deleted.")
     recovery = facts.recovery
     if recovery is not None and (not facts.is_missing or recovery.attempt is not None):
         recovery = None  # it starts nothing more
@@ -96,6 +102,8 @@ def _of_attempt(facts: TaskFacts) -> Turn:
     if facts.status == "cancelled" and facts.state is not QueueState.WAITING:
         return Turn(who=Who.RUNNING, at=facts.sign_at, why="It was cancelled. Its run is being stopped.")
     waits = facts.state is QueueState.WAITING
+    if waits and facts.roadmap_is_deleted:
+        return Turn(who=Who.AUTOMATIC, why="The sweep ends its attempt: its roadmap is deleted.")
     if waits and facts.recovery is not None and facts.recovery.holds(facts.attempt):
         return _of_recovery(facts.recovery)
     if facts.is_stopped:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
+from .listing import HAS_ROADMAP
 from .time_zone import earliest_instant, instant
 
 # The time of the last event of a task `t`, and of its last sign: that event, or a change of its row. An event
@@ -30,8 +31,7 @@ SELECT t.task_id FROM roadmap_tasks t
 WHERE t.status = 'processing' AND t.attempt > 0
     AND NOT {instant("t.updated_at")} {_JUST_NOW}
     AND NOT {earliest_instant("t.updated_at")} {_JUST_NOW}
-    AND (NOT {_IS_WAITING} OR NOT EXISTS (SELECT FROM roadmap_metadata r
-        WHERE r.roadmap_id = t.roadmap_id AND r.deleted_at IS NULL))
+    AND (NOT {_IS_WAITING} OR NOT {HAS_ROADMAP})
 ORDER BY {_PROGRESSED_AT}, t.task_id LIMIT :limit
 """)
 
