@@ -201,6 +201,21 @@ def test_a_claim_whose_commit_is_not_answered_starts_its_execution(
     assert (found.started, found.redriven) == (([], [arn]) if redrives else ([("t-1", 2)], []))
 
 
+def test_a_waiting_claim_whose_commit_is_not_answered_has_its_place(
+    pipeline: Pipeline, database_url: str
+) -> None:
+    stopped_in_fan_out(pipeline)
+    pipeline.execute("UPDATE content_capacity SET stopped_reason = 'the bill', stopped_since = now()")
+    aside = services_for(database_url).engine
+    commits = Commits(pipeline.services.engine, aside)
+    with commits.struck(Strike(1, When.AFTER, How.CONNECTION)):
+        answer = redrive(pipeline)
+    aside.dispose()
+    assert commits.strikes == 1
+    assert answer.queue is not None
+    assert answer.queue.position == 1
+
+
 def test_a_claim_that_was_rolled_back_does_not_take_a_rival_s_for_its_own(
     pipeline: Pipeline, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

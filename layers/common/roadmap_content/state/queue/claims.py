@@ -228,7 +228,8 @@ class _ClaimTransaction:
             admitted.append(
                 Admitted(now.task_id, self.number, now.state, self.execution_arn, *by, now.roadmap_id)
             )
-        return Claim(now, admitted, None)
+        place = read_place(connection, now.task_id, now.attempt) if now.is_waiting else None
+        return Claim(now, admitted, place)
 
 
 def _take(services: Services, new: _ClaimTransaction, deadline: Deadline) -> Claim:
