@@ -31,6 +31,12 @@ def test_a_payload_of_another_shape_is_refused_with_its_type(event: object) -> N
         parse(PlanRequest, event)
 
 
+def test_an_error_with_half_a_character_can_be_answered_again() -> None:
+    """Finalize returns the error of the run. Lambda encodes the answer, and would fail after its COMMIT."""
+    error = StateError(error="E\ud800", cause="a\ud800b")
+    assert (error.error, error.cause) == ("E\ufffd", "a\ufffdb")
+
+
 @pytest.mark.parametrize("task_id", ["t-\0", "t-\ud800"])
 def test_a_task_id_that_cannot_be_stored_is_not_that_of_another_task(task_id: str) -> None:
     with pytest.raises(InvalidPayloadError, match="task_id"):

@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Generic, Self, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 from .documents import storable_json, storable_text
 from .errors import InvalidPayloadError
@@ -109,10 +117,10 @@ _ERROR_MESSAGE = re.compile(r'\{"errorMessage": *"((?:[^"\\]|\\["\\/bfnrt]|\\u[0
 
 
 class StateError(Payload):
-    """An error that the state machine caught."""
+    """An error that the state machine caught. Its texts come from outside, and are made storable here."""
 
-    error: Annotated[str, Field(alias="Error")]
-    cause: Annotated[str, Field(alias="Cause")] = ""
+    error: Annotated[str, AfterValidator(storable_text), Field(alias="Error")]
+    cause: Annotated[str, AfterValidator(storable_text), Field(alias="Cause")] = ""
 
     @property
     def reason(self) -> str:
