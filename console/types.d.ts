@@ -277,6 +277,7 @@ export interface Health {
   drifted_tasks: number;
   last_sweep: LastSweep | null;
   outbox_waiting: number;
+  more_outbox_waiting: boolean;
   outbox_aside: number;
   erasures_unfinished: number;
   queue: QueueHealth;

@@ -106,7 +106,7 @@ const tilesOf = (data, ringing) => [
   { label: T.health.recoveries, value: data.recoveries_running, to: href(["recoveries"]) },
   { label: T.health.spent, value: data.tokens_24h },
   { label: T.health.drifted, help: T.health.driftedHelp, value: data.drifted_tasks },
-  { label: T.health.outbox, help: T.health.outboxHelp, value: data.outbox_waiting },
+  { label: T.health.outbox, help: T.health.outboxHelp, value: data.outbox_waiting, more: data.more_outbox_waiting },
 ];
 
 /** @param {{ label: string, help?: string | null, value: number, more?: boolean, bad?: boolean, to?: string }} props */

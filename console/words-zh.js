@@ -645,7 +645,7 @@ export const zh = {
       queue_halted: () => "有尝试在等待，但没有进行中的尝试。每次巡检都会启动等待的尝试：请查看其日志，确认是什么拒绝了它们。",
       sweep_overdue: () => "20 分钟内没有巡检记录。请查看 ReconcileTaskFunction 的日志。",
       sweep_refused: ({ last_sweep }) => `最近一次巡检未能修正 ${last_sweep?.refused} 个任务，其 ID 见日志。`,
-      outbox: ({ outbox_waiting }) => `${outbox_waiting} 个事件等待投递，巡检会投递它们。`,
+      outbox: ({ outbox_waiting, more_outbox_waiting }) => `${more_outbox_waiting ? "超过 " : ""}${outbox_waiting} 个事件等待投递，巡检会投递它们。`,
       outbox_aside: ({ outbox_aside }) => `${outbox_aside} 个事件无法发送，已被搁置，没有消费者会收到。`,
       erasures_unfinished: ({ erasures_unfinished }) => `${erasures_unfinished} 个已开始的清除没有继续到结束，其用户的任务不会启动。请重复 roadmap erase。`,
     },

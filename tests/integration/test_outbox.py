@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from roadmap_content.api import health as api_health
 from roadmap_content.contracts import events
 from roadmap_content.contracts.events import DetailType
 from roadmap_content.contracts.items import ContentType
@@ -198,6 +199,25 @@ def test_an_event_that_is_refused_for_a_day_is_set_aside(
     health = ask("GET", "/health", roles="owner,operator").body
     assert (health["outbox_aside"], health["outbox_waiting"]) == (1, 1)
     assert "outbox_aside" in [found["what"] for found in health["attention"]]
+
+
+@pytest.mark.parametrize(("waiting", "shown", "count"), [(3, 3, "3"), (4, 3, "more than 3")])
+def test_health_says_if_more_events_wait_than_it_counts(
+    pipeline: Pipeline,
+    bus: Bus,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+    waiting: int,
+    shown: int,
+    count: str,
+) -> None:
+    monkeypatch.setattr(api_health, "MOST_WAITING", 3)
+    monkeypatch.setattr(api_health, "MOST_WAITING_AT_REST", 2)
+    record(pipeline, *map(str, range(waiting)))
+    body = ask("GET", "/health", roles="owner,operator").body
+    assert (body["outbox_waiting"], body["more_outbox_waiting"]) == (shown, waiting > shown)
+    (text,) = (found["text"] for found in body["attention"] if found["what"] == "outbox")
+    assert text.startswith(f"Events that wait to be delivered: {count}. ")
 
 
 def test_events_wait_however_long_the_bus_is_down_and_the_sweep_sends_them(

@@ -223,7 +223,7 @@ def _read(
     sweep, capacity = last_sweep(connection), read_capacity(connection)
     has_old_attempts = sweep is None and claimed_before(connection, SWEEP_OVERDUE)
     stuck = count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1)
-    outbox, aside = count_unsent_events(connection, MOST_WAITING)
+    outbox, aside = count_unsent_events(connection, MOST_WAITING + 1)
     counts = count_by_status(connection)
     classes, now = queue_by_class(connection), datetime.now(UTC)
     waiting = waiting_tasks(capabilities)
@@ -247,7 +247,8 @@ def _read(
         more_stuck_tasks=stuck > MOST_STUCK,
         drifted_tasks=0 if sweep is None else sweep.repaired,
         last_sweep=sweep and LastSweep.model_validate(sweep._asdict() | {"at": sweep.swept_at}),
-        outbox_waiting=outbox,
+        outbox_waiting=min(outbox, MOST_WAITING),
+        more_outbox_waiting=outbox > MOST_WAITING,
         outbox_aside=aside,
         queue=_queue_health(classes, capacity),
         automatic=AutomaticAttempts.model_validate(planned_attempts(connection)),
@@ -294,6 +295,11 @@ def is_queue_halted(classes: Sequence[ClassInQueue], capacity: Capacity, now: da
     return bool(waiting_since) and now - min(waiting_since) > HALTED_AFTER
 
 
+def _up_to(limit: int, count: int) -> int | str:
+    """A count for a sentence, which was counted up to one more than a limit."""
+    return f"more than {limit:,}" if count > limit else count
+
+
 def attention_for(
     *,
     stuck: int = 0,
@@ -321,11 +327,11 @@ def attention_for(
         "sweep_held": sweep is not None and not overdue and sweep.held,
         "generation_stopped": stop,
         "time_zone": contradicts(ahead) and describe_offset(ahead),
-        "stuck_tasks": f"more than {MOST_STUCK}" if stuck > MOST_STUCK else stuck,
+        "stuck_tasks": _up_to(MOST_STUCK, stuck),
         "queue_halted": halted,
         "sweep_overdue": overdue,
         "sweep_refused": sweep is not None and not overdue and sweep.refused,
-        "outbox": outbox > MOST_WAITING_AT_REST and outbox,
+        "outbox": outbox > MOST_WAITING_AT_REST and _up_to(MOST_WAITING, outbox),
         "outbox_aside": aside,
         **of_capabilities,
     }

@@ -71,6 +71,10 @@ class Health(Payload):
     drifted_tasks: Count
     last_sweep: LastSweep | None
     outbox_waiting: Count
+    more_outbox_waiting: Annotated[
+        bool,
+        Field(description="Whether there are more than `outbox_waiting`, which is counted up to 10,000."),
+    ] = False
     outbox_aside: Count
     """Events that could not be sent: too large, or refused for a day."""
 
