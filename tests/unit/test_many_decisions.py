@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from roadmap_content.api.pages import (
     MAX_INTEGER,
@@ -18,6 +19,7 @@ from roadmap_content.api.pages import (
     decode_cursor,
     encode_cursor,
 )
+from roadmap_content.api.parameters import Cursor
 from roadmap_content.api.task_list import item_totals
 from roadmap_content.capabilities.automatic_attempts.plans import FIRST_PAUSE, LONGEST_PAUSE, pause_before
 from roadmap_content.capabilities.recoveries.decisions import (
@@ -310,6 +312,13 @@ def test_a_cursor_belongs_to_its_list(text: str, number: int) -> None:
 def test_a_position_survives_a_cursor(created_at: datetime, task_id: str) -> None:
     key = Key(created_at, task_id)
     assert decode_cursor("list", encode_cursor("list", key), tuple[LocalTime, Text]) == key
+
+
+@pytest.mark.parametrize("task_id", ["\N{GRINNING FACE}" * 64, "x" * 4_000], ids=["emoji", "long"])
+def test_the_cursor_after_any_task_is_short_enough_for_the_next_request(task_id: str) -> None:
+    """Regression: a list ended with a refusal after a task whose id the product allows."""
+    cursor = encode_cursor("tasks 0123456789ab", Key(datetime(2026, 3, 1, 12, 0, 0, 1, UTC), task_id))
+    assert TypeAdapter(Cursor).validate_python(cursor) == cursor
 
 
 def test_a_position_with_a_zone_is_refused() -> None:

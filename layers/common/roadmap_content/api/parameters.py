@@ -34,7 +34,8 @@ ItemType = Annotated[ContentType, Path(description="The content type of the item
 ConceptId = Annotated[str, Query(min_length=1, max_length=2000, description="The concept.")]
 Reason = Annotated[str | None, Query(max_length=500, description="The reason, for the audit trail.")]
 
-Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the previous page.")]
+# A cursor may hold a task's id. API Gateway limits the address with the headers to 10,240 bytes.
+Cursor = Annotated[str | None, Query(max_length=6000, description="`next_cursor` of the previous page.")]
 Limit = Annotated[int, Query(ge=1, le=200, description="Maximum rows of the page.")]
 MaxConcepts = Annotated[int, Query(ge=1, le=MAX_CONCEPTS, description="Maximum concepts of the page.")]
 After = Annotated[str | None, Query(max_length=1000, description="The cursor of the last change read.")]
