@@ -148,6 +148,20 @@ def test_an_answer_that_breaks_off_counts_as_no_answer() -> None:
         client_http.send("GET", f"{server.url}/api/v1/tasks/t-1", "token")
 
 
+@pytest.mark.parametrize(
+    "page",
+    [b"<html>\xe9</html>", b"", b"[1]", b'{"message": "hello"}', b"[" * 100_000],
+    ids=["HTML", "nothing", "a list", "another document", "too deep"],
+)
+def test_a_page_that_is_not_the_api_s_is_no_answer(page: bytes, pauses: list[float]) -> None:
+    """A proxy, a captive portal or another service may answer with 200."""
+    with HttpServer(lambda _: Reply(body=page)) as server:
+        client = Client(api_url=server.url, token=str, user_id="u-1")
+        for request in (client.me, client.capacity, lambda: next(client.tasks())):
+            with pytest.raises(ApiUnavailableError, match="not the API's"):
+                request()
+
+
 def test_changes_of_an_address_where_nothing_listens_raise_within_a_minute(pauses: list[float]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

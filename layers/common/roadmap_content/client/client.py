@@ -299,7 +299,7 @@ class Client(SystemRequests):
         while True:
             query = {"user_id": user_id, "after": after}
             answer = self._api.request("GET", path, user_id, query, resend_seconds=UNAVAILABLE_SECONDS)
-            page = ChangePage.model_validate(answer.body)
+            page = answer.parsed(ChangePage)
             for change in page.items:
                 yield change
                 after = change.cursor

@@ -14,8 +14,10 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
+from pydantic import ValidationError
+
 from ..contracts.errors import DatabaseUnavailableError, InvalidRequestError, PermanentError, TransientError
-from ..contracts.payloads import Page, PayloadT, RowT
+from ..contracts.payloads import Page, PayloadT, RowT, first_fault
 
 REPEATABLE: Mapping[str, str] = MappingProxyType(
     {
@@ -48,7 +50,9 @@ class ApiRefusedError(PermanentError, code="ApiRefused"):
 
 
 class ApiUnavailableError(TransientError, code="ApiUnavailable"):
-    """The API did not respond, or answered with a server error or 429. The same request may succeed later."""
+    """The API did not respond, or answered with a server error or 429, or the answer is not the API's. The
+    same request may succeed later.
+    """
 
 
 class DatabaseHangsError(ApiUnavailableError, code=DatabaseUnavailableError.code):
@@ -65,6 +69,13 @@ class HttpAnswer(NamedTuple):
     status: int
     body: Any
     headers: Mapping[str, str] = MappingProxyType({})
+
+    def parsed(self, model: type[PayloadT]) -> PayloadT:
+        """The body as the API's answer. Raises ApiUnavailableError: a proxy or another service sent it."""
+        try:
+            return model.model_validate(self.body)
+        except ValidationError as error:
+            raise ApiUnavailableError(f"the answer is not the API's: {first_fault(error)}") from error
 
 
 def rows(pages: Iterator[Page[RowT]]) -> Iterator[RowT]:
@@ -152,7 +163,7 @@ class HttpApi:
     ) -> PayloadT:
         """Send a request; return its answer. Fields of `body` that are `None` are not given."""
         given = {name: value for name, value in (body or {}).items() if value is not None} or None
-        return model.model_validate(self.request(method, path, caller, query, given).body)
+        return self.request(method, path, caller, query, given).parsed(model)
 
     def pages(
         self, path: str, page: type[PayloadT], caller: str | None = None, /, **query: QueryValue
@@ -160,11 +171,11 @@ class HttpApi:
         """The pages of a list, each when it is needed."""
         cursor: dict[str, str] = {}
         while True:
-            answer = self.request("GET", path, caller, query | cursor).body
-            yield page.model_validate(answer)
-            if answer["next_cursor"] is None:
+            answer = self.request("GET", path, caller, query | cursor)
+            yield answer.parsed(page)
+            if answer.body["next_cursor"] is None:
                 return
-            cursor = {"cursor": answer["next_cursor"]}
+            cursor = {"cursor": answer.body["next_cursor"]}
 
 
 def _is_repeatable(method: str, path: str) -> bool:
@@ -226,6 +237,9 @@ def send(method: str, url: str, token: str, body: bytes | None = None) -> HttpAn
             text = response.read()
     except (OSError, HTTPException) as error:
         raise ApiUnavailableError(f"{method} {url}: {error!r}") from error
-    answer = json.loads(text) if response.status < 300 or text.startswith(b"{") else text.decode()
+    try:
+        answer = json.loads(text)
+    except (ValueError, RecursionError):
+        answer = text.decode(errors="replace")
     headers = {name.lower(): value for name, value in response.headers.items()}  # proxies change the case
     return HttpAnswer(response.status, answer, headers)
