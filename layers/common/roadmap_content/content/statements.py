@@ -97,10 +97,11 @@ def origin_sql(content_type: ContentType, key: str, written: str) -> str:
     )
 
 
-# Removes former contents with their origins: of the `:step` oldest rows of the archive, those that are old
-# enough, so that a step reads no others. Of a row that was replaced in place, the newest archived row has the
-# revision of the current content, in `replaced_by`: it loses only the former content (`source_row`). The
-# older ones that were emptied so are removed: none of them is the newest any more.
+# Removes former contents with their origins. `expired`: of the `:step` oldest archived rows with a content,
+# those that are older than `:days`; a step reads no others. If a row was replaced in place, its newest
+# archived row has the revision of the current content, in `replaced_by`, and is still needed: it is only
+# `emptied` of the former content (`source_row`). The other expired rows are `removed`, and with them the
+# older rows that earlier steps have emptied: they are not the newest any more.
 _REMOVE_FORMER = """
 WITH expired AS MATERIALIZED (
     SELECT a.*, a.replaced_by IS NOT NULL AND NOT EXISTS (SELECT FROM content_archive newer

@@ -80,7 +80,8 @@ class Executions:
         """Start the execution of an attempt, under the ARN that it was claimed for; at most once.
         Raises ExecutionsUnavailableError: the request failed; the execution may have started.
         """
-        # If it exists, the execution has already ended: the name identifies the attempt.
+        # StartExecution succeeds again while the execution runs. If it has ended, its name is refused: it was
+        # started before, because each attempt has a name of its own.
         with _request("StartExecution"), suppress(self._client.exceptions.ExecutionAlreadyExists):
             self._client.start_execution(
                 stateMachineArn=self._state_machine_arn,

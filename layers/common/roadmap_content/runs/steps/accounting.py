@@ -85,8 +85,9 @@ def account_for(
         unrecorded = [item for item in (*missing, *not_replaced) if item not in failures]
         explained = _explain(connection, task_id, attempt, unrecorded, scope, explanations, error)
         if not task.attempt_is_open:
-            # The end was recorded before: an item that it has not projected was added since. Not, if it could
-            # not read the framework: then it has counted no content type, and projected no item.
+            # The end was recorded before, and has projected every item that existed then: the others were
+            # added since. An end that could not read the framework has projected none, and its summary has
+            # no content types: then nothing is known about what was added.
             counted = [item for item in unrecorded if item.content_type in task.recorded_summary]
             explained |= _added_since(framework, counted)
         with undone_alone(connection, "failures_not_recorded"):
@@ -174,8 +175,8 @@ def project_rows(
             changed.append("framework_data")
     if not has_concept_metadata(connection):
         return changed
-    # Always in a savepoint: what a rule of the product's table refuses, it refuses at each end of a task, and
-    # each would be tried twice. A refusal of the column above is too rare for a round trip more.
+    # Always in a savepoint, which costs a round trip: a rule of the product's table that refuses the rows
+    # does so at each end of a task, and without a savepoint each whole transaction would be tried twice.
     with undone_alone(connection, "concept_metadata_refused", always=True, roadmap_id=roadmap_id):
         if concepts := project_concept_metadata(connection, roadmap_id, framework.nodes, rows):
             logger.info("concept_metadata_updated", roadmap_id=roadmap_id, concepts=concepts)

@@ -94,7 +94,8 @@ SELECT EXISTS (SELECT FROM content_queue
 # generation is stopped. The cost does not depend on the number of keys that wait: of each class, an index
 # has those with an attempt at work, and another one the first two of the others: the second shows that
 # somebody else waits. `recent_keys` are those that have entered the queue recently, and do not wait: those
-# that wait are candidates. Who has entered recently has ended recently, which an index finds.
+# that wait are candidates. An entry that is recent and has ended has also ended recently: the condition of
+# `ended_at` excludes nothing more, but lets an index find these entries.
 READ_LOAD = text(f"""
 WITH keys_at_work AS MATERIALIZED (
     SELECT class, queue_key, sum(grants) AS grants FROM content_queue WHERE state IN ({AT_WORK})
@@ -126,8 +127,8 @@ FROM content_capacity c, recent_keys r WHERE c.stopped_reason IS NULL
 """)
 
 # Admits the oldest waiting attempt of a key, and charges it; none if those that waited were cancelled.
-# Requires the lock of the capacity. `still_waits`: whether the key has another one; its counter's `waiting`
-# is that for the next decision.
+# Requires the lock of the capacity. `still_waits`: whether the key has another one; the counter's `waiting`
+# becomes the same, and the next decision reads it.
 ADMIT = text(f"""
 WITH oldest AS MATERIALIZED (
     SELECT task_id, attempt FROM content_queue
