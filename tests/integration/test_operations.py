@@ -308,5 +308,12 @@ def test_a_method_sends_its_operation_and_reads_the_answer(name: str, call: Call
     assert read.model_dump(mode="json") in [answer, *rows]
 
 
+def test_a_recovery_is_not_previewed_by_the_method_that_creates_it() -> None:
+    """Regression: `dry_run` was sent among the limits, and the answer is no recovery."""
+    limits: dict[str, Any] = {"dry_run": True}
+    with pytest.raises(TypeError, match="dry_run"):
+        Client(api_url="http://127.0.0.1:1", token=str).create_recovery({"q": "t"}, "r", **limits)
+
+
 def test_every_operation_has_a_method() -> None:
     assert CALLS.keys() == {operation.name for operation in OPERATIONS}

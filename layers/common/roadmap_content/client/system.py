@@ -104,14 +104,27 @@ class SystemRequests:
         *,
         regenerate: Mapping[str, Any] | None = None,
         instruction: str | None = None,
-        **limits: int | None,
+        rate_per_minute: int | None = None,
+        concurrency: int | None = None,
+        token_budget: int | None = None,
+        canary: int | None = None,
+        breaker: int | None = None,
     ) -> RecoveryAnswer:
-        """Retry the tasks that a filter selects now, with a rate limit and other limits. With `regenerate`,
-        the saved items that its conditions select now are replaced instead, or changed as an `instruction`
-        says.
+        """Retry the tasks that a filter selects now. With `regenerate`, the saved items that its conditions
+        select now are replaced instead, or changed as an `instruction` says. A limit that is `None` has the
+        API's default.
         """
-        change = {"regenerate": regenerate, "instruction": instruction}
-        body = {"filter": task_filter, "reason": reason, **change, **limits}
+        body = {
+            "filter": task_filter,
+            "reason": reason,
+            "regenerate": regenerate,
+            "instruction": instruction,
+            "rate_per_minute": rate_per_minute,
+            "concurrency": concurrency,
+            "token_budget": token_budget,
+            "canary": canary,
+            "breaker": breaker,
+        }
         return self._api.call("POST", "/recoveries", RecoveryAnswer, None, body)
 
     def preview_recovery(
