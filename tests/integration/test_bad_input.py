@@ -117,6 +117,23 @@ def test_a_number_is_no_boolean(send: Send) -> None:
     require_refused(send("POST", "/recoveries", body=body), "InvalidRequest", "dry_run")
 
 
+def test_a_boolean_is_no_number(send: Send) -> None:
+    """Regression: `true` left one slot."""
+    reason, recoveries = {"reason": "r"}, {"filter": {"status": ["failed"]}, "dry_run": True}
+    for name in ("slots", "tokens_per_minute"):
+        require_refused(send("PUT", "/capacity", body=reason | {name: True}), "InvalidRequest", name)
+    for name in ("rate_per_minute", "concurrency", "token_budget", "canary", "breaker"):
+        body = reason | recoveries | {name: True}
+        require_refused(send("POST", "/recoveries", body=body), "InvalidRequest", name)
+    body = {"state": "ignored", "note": "n", "until_tasks": True}
+    require_refused(send("PUT", "/failures/a", body=body), "InvalidRequest", "until_tasks")
+
+
+def test_a_blank_reason_is_called_blank(send: Send) -> None:
+    body = {"slots": 3, "reason": " "}
+    require_refused(send("PUT", "/capacity", body=body), "InvalidRequest", "reason: must not be blank")
+
+
 LISTS = (
     "/tasks",
     "/failures",

@@ -30,7 +30,7 @@ from ..contracts.errors import (
     RolesUnavailableError,
     TransientError,
 )
-from ..contracts.payloads import TASK_ID
+from ..contracts.payloads import NOT_BLANK, TASK_ID
 from ..contracts.reasons import WITHOUT_DATABASE, sentence_of
 from ..platform.aws.awake import keeps_awake
 from ..platform.postgres.transactions import InsufficientPrivilegeError, transact
@@ -247,8 +247,9 @@ def _refuse_invalid(error: RequestValidationError) -> Response[Refusal]:
     """Answer a malformed request. The message contains the parameter's name, but not its value."""
     fault = error.errors()[0]
     place = ".".join(map(str, fault["loc"]))
-    # A caller is not helped by a regular expression.
-    wrong = "not a valid id" if fault["type"] == "string_pattern_mismatch" else fault["msg"]
+    wrong = fault["msg"]
+    if fault["type"] == "string_pattern_mismatch":  # a caller is not helped by a regular expression
+        wrong = "must not be blank" if fault["ctx"]["pattern"] == NOT_BLANK else "not a valid id"
     return respond(422, _refusal(InvalidRequestError.code, f"{place}: {wrong}"))
 
 

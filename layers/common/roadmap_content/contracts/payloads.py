@@ -38,8 +38,10 @@ segment, `..` removes one, and the API's framework has a list of characters.
 TaskId = Annotated[str, StringConstraints(pattern=r"^[^\x00\x{FFFD}]{1,64}$")]
 """U+FFFD stands for a character that cannot be stored: the id could be that of another task."""
 
+NOT_BLANK = r"\S"
+
 AuditReason = Annotated[
-    str, Field(min_length=1, max_length=500, pattern=r"\S", description="For the audit trail.")
+    str, Field(min_length=1, max_length=500, pattern=NOT_BLANK, description="For the audit trail.")
 ]
 Positive = Annotated[int, Field(ge=1)]
 Attempt = Positive

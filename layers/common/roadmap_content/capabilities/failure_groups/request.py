@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, StrictInt, model_validator
 
 from ...contracts.payloads import AuditReason, Payload
 from ...contracts.states import GroupState
@@ -29,7 +29,7 @@ class GroupStateRequest(Payload):
         Field(description="With `ignored`: the time at which the group is new again. Without a zone, UTC."),
     ] = None
     until_tasks: Annotated[
-        int | None,
+        StrictInt | None,
         Field(ge=1, le=10_000_000, description="With `ignored`: the number of tasks that ends it."),
     ] = None
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, StrictInt, model_validator
 
 from ...contracts.api.filters import Filter, Moment, Short, TaskFilter
 from ...contracts.api.tasks import Instruction
@@ -76,18 +76,22 @@ class RecoveryRequest(Payload):
         ),
     ] = None
     reason: AuditReason
-    rate_per_minute: Annotated[int, Field(ge=1, le=100_000, description="Tasks to start in a minute.")] = 60
-    concurrency: Annotated[int, Field(ge=1, le=1_000, description="Tasks to run at the same time.")] = 10
+    rate_per_minute: Annotated[
+        StrictInt, Field(ge=1, le=100_000, description="Tasks to start in a minute.")
+    ] = 60
+    concurrency: Annotated[StrictInt, Field(ge=1, le=1_000, description="Tasks to run at the same time.")] = (
+        10
+    )
     token_budget: Annotated[
-        Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None,
+        Annotated[StrictInt, Field(ge=1, le=MAX_TOKENS)] | None,
         Field(description="Start no task that would probably exceed it."),
     ] = None
     canary: Annotated[
-        int,
+        StrictInt,
         Field(ge=0, le=1_000, description="Tasks to retry first; 0: none. If most of them fail, it stops."),
     ] = 5
     breaker: Annotated[
-        int,
+        StrictInt,
         Field(
             ge=0,
             le=1_000,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import AwareDatetime, ConfigDict, Field, StrictBool, StrictInt
 
 from ..items import ContentType
 from ..payloads import AuditReason, Count, Payload, Positive
@@ -24,18 +24,15 @@ class CapacityRequest(Payload):
     )
 
     slots: Annotated[
-        int | None, Field(ge=1, le=10_000, description="Batches that are generated at the same time.")
+        StrictInt | None, Field(ge=1, le=10_000, description="Batches that are generated at the same time.")
     ] = None
     tokens_per_minute: Annotated[
-        int | None,
+        StrictInt | None,
         Field(ge=0, le=10**12, description="The model's quota, which calls share; 0: none is configured."),
     ] = None
     stopped: Annotated[
-        bool | None,
-        Field(
-            strict=True,
-            description="Admit no attempt and generate no further item, until it is `false` again.",
-        ),
+        StrictBool | None,
+        Field(description="Admit no attempt and generate no further item, until it is `false` again."),
     ] = None
     reason: AuditReason
 

@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, ConfigDict, Field
 
 from ..erasure import Receipt
 from ..items import MAX_INSTRUCTION, ContentType, Stage
-from ..payloads import Count, Page, Payload, reason_for_owner
+from ..payloads import NOT_BLANK, Count, Page, Payload, reason_for_owner
 from ..states import Cause
 from .capacity import GenerationStop, QueuePlace
 from .turn import Turn
@@ -182,7 +182,7 @@ Instruction = Annotated[
     Field(
         min_length=1,
         max_length=MAX_INSTRUCTION,
-        pattern=r"\S",
+        pattern=NOT_BLANK,
         description="How saved contents are to be changed. The generator gets it with the present content.",
     ),
 ]
