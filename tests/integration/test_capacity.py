@@ -301,10 +301,18 @@ def test_a_queue_that_stands_still_needs_a_person(pipeline: Pipeline, send: Send
     assert not halted(11)
 
 
-def test_staged_content_is_saved_while_generation_is_stopped(pipeline: Pipeline, send: Send) -> None:
-    pipeline.load(bundle_of(concept_ids(3)))
+def test_staged_content_is_saved_while_generation_is_stopped(
+    pipeline: Pipeline, send: Send, ask: Ask
+) -> None:
+    pipeline.load(bundle_of(concept_ids(12)))  # more than a batch: it is known that all are staged
     send("PUT", {"stopped": True, "reason": "the bill"})
-    assert pipeline.run().complete
+    planned = pipeline.plan()
+    (listed,) = ask("GET", "/tasks", {"user_id": USER}).body["items"]
+    turns = pipeline.status().turn.who, listed["turn"]["who"]
+    assert turns == ("running", "running"), "it is not stopped"
+    for request in pipeline.requests(planned):
+        pipeline.save(request)
+    assert pipeline.finalize(planned).complete
 
 
 def test_a_claim_of_the_writer_cannot_change_the_audit_trail(pipeline: Pipeline, send: Send) -> None:

@@ -18,7 +18,7 @@ TRANSIENT = advice_for("ModelBusyError", Stage.GENERATE)
 BUDGET = advice_for(TokenBudgetExhaustedError.code, Stage.GENERATE)
 FAILED: dict[str, Any] = dict(
     zip(("status", "attempt", "queue_state", "attempt_is_open"), ("failed", 1, "ended", False), strict=True),
-    **dict.fromkeys(("next_at", "erased", "roadmap_is_deleted", "is_stopped", "recovery")),
+    **dict.fromkeys(("next_at", "erased", "roadmap_is_deleted", "grants", "is_stopped", "recovery")),
 )
 """The facts of a group's task that failed."""
 

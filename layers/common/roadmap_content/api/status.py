@@ -129,6 +129,7 @@ def _facts(
         advice=worst(advices),
         is_erased=task.disowned_by is not None,
         roadmap_is_deleted=task.roadmap_is_deleted,
+        grants=task.grants,
         is_stopped=is_stopped,
     )
 

@@ -14,7 +14,7 @@ from ...state.tasks.turn import InRecovery, facts_in_list, turn_of
 # The row of `facts_in_list` for a task `t`, with its latest attempt `a`, its entry in the queue `q`, and its
 # recovery `w`.
 _FACTS = f"""json_build_object('status', t.status, 'attempt', t.attempt, 'queue_state', q.state,
-    'attempt_is_open', a.task_id IS NOT NULL AND a.ended_at IS NULL, 'next_at', a.next_at,
+    'attempt_is_open', a.task_id IS NOT NULL AND a.ended_at IS NULL, 'next_at', a.next_at, 'grants', q.grants,
     'erased', t.attempt = 0 AND t.execution_arn IS NOT NULL, 'roadmap_is_deleted', {ROADMAP_IS_DELETED},
     'is_stopped', (SELECT stopped_reason IS NOT NULL FROM content_capacity),
     'recovery', CASE WHEN w.recovery_id IS NOT NULL

@@ -152,7 +152,7 @@ SELECT t.task_id, t.roadmap_id, r.title, t.user_id, t.status, t.current_step, t.
     {instant("t.completed_at")} AS completed_at,
     CAST(t.execution_summary AS text) AS execution_summary, f.groups, p.created_at AS position,
     a.task_id IS NOT NULL AND a.ended_at IS NULL AS attempt_is_open, a.next_at, q.state AS queue_state,
-    {ROADMAP_IS_DELETED} AS roadmap_is_deleted
+    q.grants, {ROADMAP_IS_DELETED} AS roadmap_is_deleted
 FROM page p JOIN roadmap_tasks t USING (task_id) LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id
 LEFT JOIN content_attempts a ON (a.task_id, a.attempt) = (t.task_id, t.attempt)
 LEFT JOIN content_queue q ON (q.task_id, q.attempt) = (t.task_id, t.attempt)

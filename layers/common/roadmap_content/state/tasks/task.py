@@ -39,7 +39,8 @@ _ROW = f"""t.task_id, t.user_id, t.roadmap_id, t.status, t.current_step, t.attem
 # that it cannot be distinguished from one that does not exist.
 READ = text(f"""
 SELECT {_ROW}, coalesce(a.claimed_at, {instant("t.updated_at")}) AS claimed_at,
-    a.task_id IS NOT NULL AND a.ended_at IS NULL AS attempt_is_open, a.next_at, q.state AS queue_state
+    a.task_id IS NOT NULL AND a.ended_at IS NULL AS attempt_is_open, a.next_at, q.state AS queue_state,
+    q.grants
 FROM roadmap_tasks t
 LEFT JOIN content_attempts a ON (a.task_id, a.attempt) = (t.task_id, t.attempt)
 LEFT JOIN content_queue q ON (q.task_id, q.attempt) = (t.task_id, t.attempt)
@@ -77,7 +78,8 @@ WHERE task_id = :task_id AND attempt = :attempt
     AND NOT EXISTS (SELECT FROM content_attempts a
         WHERE a.task_id = t.task_id AND a.attempt > t.attempt AND a.execution_arn = :execution_arn)
 RETURNING {_ROW}, now() AS claimed_at, true AS attempt_is_open,
-    NULL AS next_at, NULL AS queue_state, CAST(pg_current_xact_id() AS text) AS transaction_id
+    NULL AS next_at, NULL AS queue_state, NULL AS grants,
+    CAST(pg_current_xact_id() AS text) AS transaction_id
 """)
 
 # After a COMMIT without an answer.
@@ -218,6 +220,9 @@ class Task:
 
     queue_state: str | None
     """The `QueueState` of the row's attempt; `None` if it was not claimed through the queue."""
+
+    grants: int | None
+    """The grants of that entry in the queue."""
 
     attempt_is_open: bool
     """Whether the row's attempt was claimed and has no recorded outcome."""

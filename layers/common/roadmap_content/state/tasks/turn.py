@@ -43,6 +43,9 @@ class TaskFacts(NamedTuple):
     roadmap_is_deleted: bool = False
     """Whether its roadmap was deleted: nothing is started for it, and the sweep leaves it as it is."""
 
+    grants: int | None = None
+    """The batches that its attempt may generate at once: 0 if its plan has found all items staged."""
+
     is_stopped: bool = False
     """Whether an operator has stopped generation."""
 
@@ -65,6 +68,7 @@ def facts_in_list(
         advice=advice,
         is_erased=row["erased"],
         roadmap_is_deleted=row["roadmap_is_deleted"],
+        grants=row["grants"],
         is_stopped=is_stopped,
         recovery=recovery,
     )
@@ -106,7 +110,7 @@ def _of_attempt(facts: TaskFacts) -> Turn:
         return Turn(who=Who.AUTOMATIC, why="The sweep ends its attempt: its roadmap is deleted.")
     if waits and facts.recovery is not None and facts.recovery.holds(facts.attempt):
         return _of_recovery(facts.recovery)
-    if facts.is_stopped:
+    if facts.is_stopped and (waits or facts.grants != 0):  # what is staged is saved
         return Turn(who=Who.WAITING, why="An operator has stopped generation.")
     if waits:
         return Turn(who=Who.WAITING, why="Its attempt waits for a slot.")
