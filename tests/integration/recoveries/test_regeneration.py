@@ -269,6 +269,25 @@ def test_an_undo_leaves_alone_what_an_attempt_with_its_number_wrote_in_another_l
     assert (answer["restored"], answer["left_alone"]) == (1, 1)
 
 
+def test_an_attempt_of_another_life_of_the_task_is_not_that_of_the_recovery(
+    pipeline: Pipeline, send: Send, ask: Ask, roadmaps: dict[str, list[str]]
+) -> None:
+    """Regression: its tokens and its saved items were those of the recovery's attempt with its number."""
+    recovery_id = regenerate(send, {"content_type": "quiz", "roadmap_id": "r-0"})
+    pipeline.executions.started.clear()
+    pipeline.executions.names.clear()
+    pipeline.execute("UPDATE roadmap_tasks SET status = 'completed'")
+    pipeline.execute(ANOTHER_LIFE)
+    item = {"concept_id": roadmaps["t-0"][0], "content_type": "quiz", "user_id": USER, "regenerate": "true"}
+    for _ in range(2):
+        assert ask("POST", "/tasks/t-0/retry", item).status == 202
+        run_started(pipeline)
+    pipeline.execute("UPDATE content_attempts SET tokens = 500 WHERE task_id = 't-0' AND attempt = 2")
+    turn(pipeline, recovery_id)
+    recovery = send("GET", f"/{recovery_id}").body
+    assert (recovery["counts"]["still_failing"], recovery["tokens_used"]) == (1, 0)
+
+
 def test_two_regenerations_are_undone_in_reverse_order(
     pipeline: Pipeline,
     send: Send,

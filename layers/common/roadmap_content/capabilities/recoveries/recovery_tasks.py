@@ -62,23 +62,28 @@ ORDER BY r.ended_at DESC, r.position DESC LIMIT :breaker
 
 # Finds the started tasks as `RunningTask`s; a deleted task is one that does not exist. An attempt has ended
 # when it has counts: the sweep counts superseded ones. An attempt with a scope is judged by its own items,
-# and a regeneration by the failures of its own attempt.
+# and a regeneration by the failures of its own attempt. In another life of the task, another attempt may have
+# its number: the claim of both was at the same time only if they are the same. An attempt that has lost its
+# row to another one is over, and of a regeneration then nothing is known to be saved.
 RUNNING = text(f"""
-SELECT r.task_id, t.task_id IS NOT NULL AS exists, t.status, a.saved IS NOT NULL AS ended, a.outcome,
+SELECT r.task_id, t.task_id IS NOT NULL AS exists, t.status,
+    a.task_id IS NULL OR a.saved IS NOT NULL AS ended, a.outcome,
     coalesce(a.tokens, 0) AS tokens, coalesce(regeneration.top_reason, current.top_reason),
     CASE WHEN a.scope IS NOT NULL THEN coalesce((
         SELECT sum(CAST(p.value AS integer) - coalesce(CAST(a.saved ->> p.key AS integer), 0))
-        FROM json_each_text(a.planned) p), 0) END AS unsaved
+        FROM json_each_text(a.planned) p), 0)
+        WHEN a.task_id IS NULL AND r.items IS NOT NULL THEN 1 END AS unsaved
 FROM content_recovery_tasks r JOIN content_recoveries c USING (recovery_id)
 LEFT JOIN roadmap_tasks t ON t.task_id = r.task_id
-LEFT JOIN content_attempts a ON a.task_id = r.task_id AND a.attempt = r.attempt
+LEFT JOIN content_attempts a
+    ON a.task_id = r.task_id AND a.attempt = r.attempt AND a.claimed_at = r.started_at
 LEFT JOIN LATERAL (
     SELECT concat(f.error_code, ': ', f.reason) AS top_reason
     FROM content_task_failures f WHERE f.task_id = r.task_id AND {_OF_RECOVERY}
     ORDER BY f.items DESC, f.group_id LIMIT 1) AS current ON true
 LEFT JOIN LATERAL (
     SELECT concat(e.error_code, ': ', e.reason) AS top_reason FROM content_failures e
-    WHERE r.items IS NOT NULL AND e.task_id = r.task_id AND e.attempt = r.attempt
+    WHERE r.items IS NOT NULL AND e.task_id = a.task_id AND e.attempt = a.attempt
     GROUP BY e.error_code, e.reason ORDER BY count(*) DESC, 1 LIMIT 1) AS regeneration ON true
 WHERE recovery_id = :recovery_id AND r.result = 'running' ORDER BY r.position
 """)
