@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from ...content.registry import CONTENT_KINDS
 from ...contracts.api.recoveries import PreviewItems, RecoveryPreview
-from ...contracts.errors import ContentError, InvalidRequestError
+from ...contracts.errors import ClaimRefusedError, ContentError, InvalidRequestError
 from ...contracts.items import ContentType, Stage
 from ...contracts.states import NextAction
 from ...platform.postgres.transactions import transact
@@ -21,7 +21,7 @@ from ...state.tasks.listing import Selection, select_every_task
 from ...state.tasks.next_actions import advice_for
 from ...state.tasks.task import read_snapshot, read_task
 from ...state.tasks.time_zone import instant
-from .advance import ADVANCE_SECONDS, advance_if_possible
+from .advance import ADVANCE_SECONDS, NOTHING_MISSING, advance_if_possible
 from .decisions import Limits
 from .errors import NothingMatchesError, TooManyTasksError
 from .recovery import insert_recovery
@@ -134,9 +134,9 @@ def _preview_retries(
     for content_type, items in missing.items():
         to_generate[content_type] += items
     if statuses.get("processing"):
-        refused["AttemptRunning"] = statuses["processing"]
+        refused[ClaimRefusedError.code] = statuses["processing"]
     if statuses.get("completed"):
-        refused["NothingMissing"] = statuses["completed"]
+        refused[NOTHING_MISSING] = statuses["completed"]
     return RecoveryPreview(
         tasks=tasks,
         items=PreviewItems(staged=staged, to_generate=to_generate),
@@ -303,7 +303,7 @@ def _preview_regeneration(
         other_items=0,
         other_tokens=0,
         estimated_minutes=round(tasks / rate_per_minute, 1),
-        refused={"AttemptRunning": running} if running else {},
+        refused={ClaimRefusedError.code: running} if running else {},
     )
 
 
