@@ -755,7 +755,7 @@ def test_a_preview_counts_no_items_of_a_task_that_is_running(
     body = {"filter": {"task_ids": ["t-0", "t-1"]}, "reason": "r", "dry_run": True}
     create(concurrency=1)  # starts t-0
     preview = send("POST", "", body).body
-    assert (preview["tasks"], preview["refused"]) == (2, {"AttemptRunning": 1})
+    assert (preview["tasks"], preview["refused"]) == (2, {"ClaimRefused": 1})
     assert preview["items"]["to_generate"] == counts(2)
 
 

@@ -182,7 +182,7 @@ def test_a_preview_counts_the_items_that_meet_every_condition(
     assert {name: sum(len(row["items"].get(name, {})) for row in frozen) for name in items} == items
     named = {"regenerate": condition, "filter": {"task_ids": list(roadmaps)}, "reason": "r", "dry_run": True}
     preview = send("POST", "", named).body
-    assert (preview["tasks"], preview["refused"]) == (2, {"AttemptRunning": 1})
+    assert (preview["tasks"], preview["refused"]) == (2, {"ClaimRefused": 1})
     assert (preview["items"]["to_generate"], preview["estimated_tokens"]) == (counts(quiz=2), 1_000)
 
 
