@@ -63,8 +63,8 @@ ORDER BY r.ended_at DESC, r.position DESC LIMIT :breaker
 # Finds the started tasks as `RunningTask`s; a deleted task is one that does not exist. An attempt has ended
 # when it has counts: the sweep counts superseded ones. An attempt with a scope is judged by its own items,
 # and a regeneration by the failures of its own attempt. In another life of the task, another attempt may have
-# its number: the claim of both was at the same time only if they are the same. An attempt that has lost its
-# row to another one is over, and of a regeneration then nothing is known to be saved.
+# its number, but not the time of its claim. An attempt whose row was replaced so is over; if it was that of a
+# regeneration, none of its items is known to be saved (1: some are not).
 RUNNING = text(f"""
 SELECT r.task_id, t.task_id IS NOT NULL AS exists, t.status,
     a.task_id IS NULL OR a.saved IS NOT NULL AS ended, a.outcome,
