@@ -88,6 +88,7 @@ export function TaskView({ id, query, session }) {
           onRedrive=${() => setDialog(html`<${RedriveDialog} task=${name} onClose=${close} onDone=${onDone} />`)}
           onCancel=${() => setDialog(html`<${CancelDialog} task=${name} onClose=${close} onDone=${onDone} />`)}
         />
+        ${openItem && shown && !concept && html`<p class="note">${T.task.noConcept}</p>`}
         <div class="columns">
           ${shown && !found.erased && html`<${Missing} task=${found} items=${shown} chosen=${reason} />`}
           ${
@@ -302,7 +303,7 @@ function Head({ task, items, acts, sees, onRetry, onRedrive, onCancel }) {
     <div class="task-head">
       <h1 tabindex="-1" class="clamp3"><${Text} value=${task.title || T.tasksView.untitled} /></h1>
       ${erased ? html`<span class="pill calm">${T.task.erasedPill}</span>` : html`<${Pill} value=${task.status} />`}
-      ${task.live && (stands ? html`<span class="meta">${waits ? T.task.waiting : T.turn.who.running}</span>` : html`<span class="running"><span class="pulse on"></span>${T.turn.who.running}</span>`)}
+      ${task.live && (stands ? html`<span class="meta">${T.turn.who[waits ? "waiting" : "running"]}</span>` : html`<span class="running"><span class="pulse on"></span>${T.turn.who.running}</span>`)}
     </div>
     ${erased ? html`<${Erased} receipt=${erased} />` : task.turn.who !== "nobody" && html`<${Next} turn=${task.turn} code=${cause?.error_code} />`}
     ${task.attempt === 0 && !erased && html`<p class="note">${T.task.untouched} ${acts && isNew(task) && task.turn.who !== "running" && T.task.startsHere}</p>`}
@@ -532,7 +533,7 @@ function AttemptEntry({ attempt, waits }) {
         ${
           attempt.outcome
             ? html`<${Pill} value=${attempt.outcome} words=${T.task.outcomes} />`
-            : html`<span class="pill ${waits ? "" : "busy"}">${waits ? T.task.waiting : T.task.running}</span>`
+            : html`<span class="pill ${waits ? "" : "busy"}">${T.turn.who[waits ? "waiting" : "running"]}</span>`
         }
         ${attempt.actor.startsWith("recovery:") ? html`<${Actor} actor=${attempt.actor} />` : html`<span>${T.task.causes[attempt.cause] ?? attempt.cause}</span>`}
         ${person && html`<${Actor} actor=${attempt.actor} />`}

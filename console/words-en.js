@@ -306,7 +306,6 @@ export const en = {
   task: {
     /** @param {string} saved @param {string} total */
     saved: (saved, total) => `${saved} of ${total} items saved`,
-    waiting: "waiting",
     /** @param {string} count */
     retry: (count) => `Retry missing (${count})`,
     more: "More",
@@ -355,6 +354,7 @@ export const en = {
     matches: (count) => `${count} found`,
     nothing: "This task has no content to show yet.",
     noRoadmap: "This task has not reached the content stage yet. It has no roadmap yet.",
+    noConcept: "The roadmap has no concept with the id in this link.",
     /** @type {Record<string, string>} */
     steps: { claimed: "being planned", working: "generating and saving" },
     attempt: "Attempt",
@@ -378,7 +378,6 @@ export const en = {
     },
     /** @type {Record<string, string>} */
     outcomes: { completed: "complete", partial_failure: "incomplete", failed: "failed", cancelled: "cancelled", superseded: "superseded" },
-    running: "running",
     planned: "planned",
     ofAttempts: "Items by attempt",
     savedCount: "saved",

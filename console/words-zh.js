@@ -362,7 +362,6 @@ export const zh = {
 
   task: {
     saved: (saved, total) => `已保存 ${saved} / ${total} 项`,
-    waiting: "等待中",
     retry: (count) => `重试缺失内容（${count}）`,
     more: "更多",
     id: "任务",
@@ -400,6 +399,7 @@ export const zh = {
     matches: (count) => `找到 ${count} 个`,
     nothing: "此任务还没有可显示的内容。",
     noRoadmap: "此任务尚未进入内容阶段，没有可绘制的路线图。",
+    noConcept: "路线图中没有此链接所指的概念。",
     steps: { claimed: "计划中", working: "生成与保存中" },
     attempt: "尝试",
     tokens: "Token",
@@ -424,7 +424,6 @@ export const zh = {
       cancelled: "已取消",
       superseded: "已被取代",
     },
-    running: "运行中",
     planned: "计划",
     ofAttempts: "各次尝试的项数",
     savedCount: "已保存",

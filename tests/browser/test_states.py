@@ -331,7 +331,7 @@ def test_a_task_that_stands_still_says_why_and_nothing_of_it_pulses(console: Con
         expect(page.locator(".reasons li")).to_have_text(
             re.compile("Not generated yet.*This attempt generates it")
         )
-        expect(page.locator(".attempt")).to_contain_text("waiting")
+        expect(page.locator(".attempt")).to_contain_text("Waiting")
         expect(page.locator(".attempt .counts")).to_be_empty()
         assert page.evaluate("document.getAnimations().length") == 0
         expect(page.get_by_role("link", name="Open the execution")).to_have_count(0)  # there is none
@@ -413,6 +413,9 @@ def test_the_task_of_an_erased_user_shows_the_receipt_and_no_start(console: Cons
     page.get_by_role("tab", name="quiz").click()
     expect(page.locator(".drawer .item")).to_contain_text("Nothing is staged.")
     expect(page.locator(".drawer")).not_to_contain_text(re.compile("attempt|Retry", re.IGNORECASE))
+    console.open("/tasks/of-erased?item=removed")
+    expect(page.locator(".task-main > .note")).to_contain_text("no concept with the id in this link")
+    expect(page.locator(".drawer")).to_have_count(0)
 
 
 def test_a_task_that_the_product_is_processing_can_be_taken_over(console: Console, api: RealApi) -> None:

@@ -172,15 +172,15 @@ STATES = {
         [cell.strip() for cell in row.split("|")]
         for row in """
 not started | pending | waiting | Neither the product nor a person has started it. | pending | Start | | |
-waiting | processing | waiting | Its attempt waits for a slot. | in progress | | waiting | |
-stopped | processing | waiting | An operator has stopped generation. | in progress | | waiting | | capacity
-running | processing | running: | An attempt is at work. | in progress | | running | |
-being cancelled | cancelled | running: | It was cancelled. Its run is being stopped. | cancelled | | running | |
+waiting | processing | waiting | Its attempt waits for a slot. | in progress | | Waiting | |
+stopped | processing | waiting | An operator has stopped generation. | in progress | | Waiting | | capacity
+running | processing | running: | An attempt is at work. | in progress | | Running | |
+being cancelled | cancelled | running: | It was cancelled. Its run is being stopped. | cancelled | | Running | |
 cancelled | cancelled | nobody | It was cancelled. A retry starts it again. | cancelled | Retry missing | cancelled | |
 complete | completed | nobody | Nothing is missing. | complete | | complete | |
 erased | completed | nobody | The data of its user was erased. | erased | | | |
 throttled | failed | automatic: | The sweep starts the next attempt. | failed | | failed | automatic |
-lost | processing | running: | An attempt is at work. | in progress | | running | | reconcile
+lost | processing | running: | An attempt is at work. | in progress | | Running | | reconcile
 incomplete | partial_failure | person | Retry it. | incomplete | Retry missing | incomplete | person | failures
 refused | failed | person | Raise TaskTokenBudget, then retry. | failed | Retry missing | failed | person | failures
 in a recovery | failed | waiting | It waits in a recovery. | failed | | | | failures
@@ -199,8 +199,6 @@ CHINESE = {
     "failed": "失败",
     "cancelled": "已取消",
     "erased": "已清除",
-    "waiting": "等待中",
-    "running": "运行中",
     "Waiting": "等待中",
     "Running": "运行中",
     "Tried again automatically": "自动再次尝试",
@@ -212,7 +210,7 @@ CHINESE = {
 TOGETHER = {(each.chip, each.sentence, each.action, each.attempt) for each in STATES.values()} | {
     ("incomplete", "Tried again automatically", "", "incomplete"),
     # The attempt that its recovery, when it was paused or cancelled, had not started.
-    ("in progress", "Needs a person", "", "waiting"),
+    ("in progress", "Needs a person", "", "Waiting"),
     ("failed", "Needs a person", "Retry missing", "cancelled"),
     ("failed", "Tried again automatically", "", "cancelled"),
 }
@@ -271,7 +269,7 @@ def contradictions(shown: dict[str, Any]) -> list[str]:
         f"{missing})",
     ):
         found.append("the missing items and the map")
-    if states["generating"] and shown["attempt"] != "running":
+    if states["generating"] and shown["attempt"] != "Running":
         found.append("the attempt and the map")
     if shown["chip"] != "in progress" and (shown["chip"] == "complete") != (missing == 0):
         found.append("the status and the map")
