@@ -303,7 +303,7 @@ export function RecoveryDialog({ filter, scope, onClose }) {
           <p>${T.heal.refused}</p>
           <ul>
             ${Object.entries(found.refused).map(
-              ([code, count]) => html`<li key=${code}><strong>${number(count)}</strong> <code>${code}</code> ${T.reasons[code] ?? T.conflicts[code] ?? ""}</li>`,
+              ([code, count]) => html`<li key=${code}><strong>${number(count)}</strong> <code>${code}</code> ${T.conflicts[code] ?? T.reasons[code] ?? ""}</li>`,
             )}
           </ul>
         </div>`

@@ -101,7 +101,6 @@ export const en = {
     AtWorkElsewhere: "The product's own workers are processing this task, or another one of its roadmap. You can wait, or take it over.",
     NotAtContentStage: "This task has not reached the content stage yet. The product's own resume continues it.",
     ClaimRefused: "An attempt is already running. Wait until it has ended.",
-    AttemptRunning: "An attempt is already running. Wait until it has ended.",
     NotRedrivable: "The last run cannot be redriven. Use Retry instead: it does the same work in a new run.",
     NotCancellable: "This task is already complete.",
     RestoreRefused: "This revision cannot become the current one: the database does not accept it, or its text does not exist any more.",

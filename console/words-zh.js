@@ -85,7 +85,6 @@ export const zh = {
     AtWorkElsewhere: "产品自己的工作进程正在处理此任务，或同一路线图的另一任务。您可以等待，或接管它。",
     NotAtContentStage: "此任务尚未进入内容阶段，应由产品自己的恢复功能继续。",
     ClaimRefused: "已有一次尝试正在运行，请等待其结束。",
-    AttemptRunning: "已有一次尝试正在运行，请等待其结束。",
     NotRedrivable: "上次运行无法续跑。请改用“重试”：它会在新的运行中完成相同的工作。",
     NotCancellable: "该任务已经完成。",
     RestoreRefused: "此修订无法成为当前内容：数据库不接受它，或其文本已不存在。",
