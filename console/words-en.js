@@ -320,7 +320,7 @@ export const en = {
     start: "Start",
     /** @param {string} position @param {string | null} time */
     waits: (position, time) => `Waits in the queue, place ${position}${time ? `; starts in about ${time}` : ""}.`,
-    stopped: "Generation is stopped; what is staged is saved. The attempt waits until an operator resumes it:",
+    stopped: "Generation is stopped; what is staged is kept. The attempt waits until an operator resumes it:",
     untouched: "This system has not changed this task yet.",
     startsHere: "Start generates and saves what is missing.",
     /** @param {string} by */

@@ -372,7 +372,7 @@ export const zh = {
     erasedRows: (count) => `已删除 ${count} 行`,
     start: "开始",
     waits: (position, time) => `正在排队，第 ${position} 位${time ? `；约 ${time}后开始` : ""}。`,
-    stopped: "生成已停止，已暂存的内容仍会保存。此次尝试会等待，直到运维恢复生成：",
+    stopped: "生成已停止，已暂存的内容会保留。此次尝试会等待，直到运维恢复生成：",
     untouched: "本系统尚未对此任务做任何操作。",
     startsHere: "点“开始”会生成并保存缺失的内容。",
     cancelledBy: (by) => `已由${by}取消`,
@@ -635,7 +635,7 @@ export const zh = {
     },
     sentences: {
       recoveries_paused: ({ recoveries_paused }) => `${recoveries_paused} 个批量恢复已自动暂停。请查看原因，然后逐个继续或取消。`,
-      generation_stopped: ({ queue }) => `已暂存的内容仍会保存；其余内容等到运维恢复生成后再生成。原因：${queue.stopped_reason}`,
+      generation_stopped: ({ queue }) => `已暂存的内容会保留；其余内容等到运维恢复生成后再生成。原因：${queue.stopped_reason}`,
       time_zone: () => "最新任务的创建时间晚于所配置的时区：产品使用另一时区。请设置 DatabaseTimeZone。",
       stuck_tasks: ({ stuck_tasks, more_stuck_tasks }) => `${more_stuck_tasks ? "超过 " : ""}${stuck_tasks} 个进行中的任务半小时没有进展。巡检会记录已结束运行的结果；请查看其日志和队列。`,
       failure_groups: ({ failure_groups_ringing }) => `${failure_groups_ringing} 个失败分组新出现或再次出现。请确认、忽略或恢复。`,

@@ -203,7 +203,7 @@ def test_a_stop_is_visible_wherever_it_is_met(pipeline: Pipeline, send: Send, as
     printed = console.file.getvalue(), watched(status).plain, health
 
     assert [text.count(sentence) for text in printed] == [2, 1, 1]
-    assert all("the Bill [1]; what is staged is saved" in text for text in printed)
+    assert all("the Bill [1]; what is staged is kept" in text for text in printed)
     send("PUT", {"stopped": False, "reason": "paid"})
     assert pipeline.status().generation_stopped is None
 

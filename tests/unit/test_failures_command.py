@@ -58,7 +58,9 @@ def test_a_difference_of_the_database_has_its_first_command(
     found: dict[str, Any] = {"kind": kind, "object": "quiz_metadata", "message": "why"}
     attention = [{"what": "database", "text": "Differences: 1.", "runbook": "docs/runbook.md#x"}]
     health = example("Health", status="attention", attention=attention, database=[found])
+    health["queue"]["slots"] = 1
     said = roadmap(Api(health), "doctor").stdout
+    assert ", 1 slot\n" in said
     assert (command in said.partition("begin with: ")[2]) if command else "begin with" not in said
 
 

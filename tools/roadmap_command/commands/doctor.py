@@ -75,7 +75,9 @@ def doctor(
         since = queue.oldest_waiting_since
         oldest = "" if since is None else f" since {time_text(since)}"
         work = "held" if queue.stopped_reason else "at work"
-        console.print(f"queue: {queue.waiting} waiting{oldest}, {queue.at_work} {work}, {queue.slots} slots")
+        console.print(
+            f"queue: {queue.waiting} waiting{oldest}, {queue.at_work} {work}, {counted(queue.slots, 'slot')}"
+        )
         if health.automatic.tasks:
             tasks, first = counted(health.automatic.tasks, "task"), time_text(health.automatic.next_at)
             console.print(f"automatic: the sweep tries {tasks} again, the first at {first}")

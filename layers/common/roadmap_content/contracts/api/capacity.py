@@ -125,4 +125,4 @@ class GenerationStop(Payload):
     def __str__(self) -> str:
         """A sentence without its full stop."""
         since = "" if self.since is None else f" since {self.since:%Y-%m-%d %H:%M} UTC"
-        return f"Generation is stopped{since}: {self.reason}; what is staged is saved"
+        return f"Generation is stopped{since}: {self.reason}; what is staged is kept"

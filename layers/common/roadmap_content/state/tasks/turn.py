@@ -110,7 +110,7 @@ def _of_attempt(facts: TaskFacts) -> Turn:
         return Turn(who=Who.AUTOMATIC, why="The sweep ends its attempt: its roadmap is deleted.")
     if waits and facts.recovery is not None and facts.recovery.holds(facts.attempt):
         return _of_recovery(facts.recovery)
-    if facts.is_stopped and (waits or facts.grants != 0):  # what is staged is saved
+    if facts.is_stopped and (waits or facts.grants != 0):  # what is staged needs no model: it is saved
         return Turn(who=Who.WAITING, why="An operator has stopped generation.")
     if waits:
         return Turn(who=Who.WAITING, why="Its attempt waits for a slot.")
