@@ -192,7 +192,7 @@ def test_whose_turn_it_is_is_said_in_chinese() -> None:
     turns = [turn_of(facts._replace(is_stopped=stopped)) for facts in EVERY for stopped in (False, True)]
     turns += [turn_of_group(state, task, TRANSIENT) for state, task in product(GroupState, (None, FAILED))]
     failed = TaskFacts("failed", 0, None, None, is_missing=True, advice=None)
-    turns += [turn_of(failed._replace(recovery=InRecovery("r", None, each))) for each in (False, True)]
+    turns += [turn_of(failed._replace(recovery=InRecovery("r", None, each, False))) for each in (False, True)]
     said = {each.why for each in turns} - {BUDGET.text}  # translated with the remedies
     chinese = (ASSETS / "words-zh.js").read_text().partition("    why: {\n")[2].partition("    },\n")[0]
     assert set(re.findall(r'^ +"(.+?)": "', chinese, re.MULTILINE)) == said != set()

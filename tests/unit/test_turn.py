@@ -77,6 +77,7 @@ def test_a_person_is_told_what_to_do_first() -> None:
         ({"roadmap_is_deleted": True, "state": QueueState.WAITING, "started": 1}, Who.AUTOMATIC, False),
         ({"roadmap_is_deleted": True, "status": "processing"}, Who.AUTOMATIC, False),
         ({"status": "completed", "is_missing": False}, Who.NOBODY, False),
+        ({"status": "completed", "is_missing": False, "regenerates": True}, Who.WAITING, True),
         ({"state": QueueState.WAITING, "is_paused": True, "started": 1}, Who.PERSON, True),
         ({"state": QueueState.WAITING, "is_paused": True}, Who.WAITING, False),
         ({"state": QueueState.RUNNING, "is_paused": True, "started": 1}, Who.RUNNING, False),
@@ -88,7 +89,8 @@ def test_the_turn_of_a_task_in_a_recovery(changed: dict[str, Any], who: Who, *, 
     started, is_paused = changed.get("started"), changed.get("is_paused", False)
     fields = {name: value for name, value in changed.items() if name in TaskFacts._fields}
     facts = TaskFacts("failed", 1, QueueState.ENDED, None, is_missing=True, advice=TRANSIENT)
-    turn = turn_of(facts._replace(recovery=InRecovery("rec-1", started, is_paused), **fields))
+    recovery = InRecovery("rec-1", started, is_paused, changed.get("regenerates", False))
+    turn = turn_of(facts._replace(recovery=recovery, **fields))
     assert (turn.who, turn.recovery_id is not None) == (who, is_named)
 
 

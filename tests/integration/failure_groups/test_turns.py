@@ -21,7 +21,7 @@ SELECT id, 'u', 'R', '{}', CASE WHEN id = 'deleted' THEN now() END
 FROM unnest(CAST(:ids AS text[])) AS id
 """)
 ROADMAPS = ("present", "deleted")
-RECOVERIES = (None, "running", "paused")
+RECOVERIES = (None, "running", "paused", "paused regeneration")
 
 TASK = text("""
 INSERT INTO roadmap_tasks (task_id, user_id, status, attempt, execution_arn, created_at, updated_at,
@@ -48,9 +48,9 @@ INSERT INTO content_recoveries (recovery_id, state, actor, reason, filter, rate_
     canary) SELECT state, state, 'operator:op', 'r', '{}', 1, 1, 0 FROM unnest(CAST(:states AS text[])) state
 """)
 MEMBER = text("""
-INSERT INTO content_recovery_tasks (recovery_id, position, task_id, canary, result, attempt)
-VALUES (:recovery, 1, :id, false, CASE WHEN :started THEN 'running' ELSE 'waiting' END,
-    CASE WHEN :started THEN 1 END)
+INSERT INTO content_recovery_tasks (recovery_id, position, task_id, canary, result, attempt, items)
+SELECT split_part(:recovery, ' ', 1), 1, :id, false, CASE WHEN :started THEN 'running' ELSE 'waiting' END,
+    CASE WHEN :started THEN 1 END, CASE WHEN :recovery LIKE '% regeneration' THEN json '[]' END
 """)
 
 

@@ -108,6 +108,23 @@ def test_what_a_model_wrote_is_replaced_and_an_undo_brings_it_back(
     assert pipeline.status().status == "completed"
 
 
+def test_a_complete_task_waits_in_a_regeneration(
+    pipeline: Pipeline, send: Send, ask: Ask, roadmaps: dict[str, list[str]]
+) -> None:
+    """Regression: its turn was "nobody, nothing is missing"; a held attempt waited for a slot."""
+
+    def turns(task_id: str) -> set[tuple[str, str | None]]:
+        status = ask("GET", f"/tasks/{task_id}", {"user_id": USER}).body
+        (row,) = ask("GET", "/tasks", {"q": task_id}, **OPERATOR).body["items"]
+        return {(each["turn"]["who"], each["turn"]["recovery_id"]) for each in (status, row)}
+
+    pipeline.execute("UPDATE content_capacity SET stopped_reason = 'a test'")
+    recovery_id = regenerate(send, {"model_id": "old"}, concurrency=1)
+    assert (turns("t-0"), turns("t-1")) == ({("waiting", None)}, {("waiting", recovery_id)})
+    send("POST", f"/{recovery_id}/pause")
+    assert turns("t-0") == turns("t-1") == {("person", recovery_id)}
+
+
 def test_a_roadmap_is_regenerated_by_its_owners_oldest_task_that_this_system_has_run(
     pipeline: Pipeline, send: Send, roadmaps: dict[str, list[str]]
 ) -> None:

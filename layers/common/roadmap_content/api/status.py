@@ -76,9 +76,8 @@ def read_status(
     facts = _facts(task, concepts, missing, failed, is_stopped=stop is not None)
     if task.is_live:
         facts = facts._replace(sign_at=last_sign(connection, task.task_id))
-    if facts.is_missing:
-        recoveries = read_recoveries_of(connection, capabilities, [task.task_id])
-        facts = facts._replace(recovery=recoveries.get(task.task_id))
+    recoveries = read_recoveries_of(connection, capabilities, [task.task_id])
+    facts = facts._replace(recovery=recoveries.get(task.task_id))
     return TaskStatus(
         task_id=task.task_id,
         roadmap_id=task.roadmap_id,

@@ -8,7 +8,8 @@ from .services import Capability
 from .tasks.turn import InRecovery
 
 _NOTHING = (
-    "SELECT '' AS task_id, CAST(NULL AS text) AS recovery_id, 0 AS attempt, false AS is_paused WHERE false"
+    "SELECT '' AS task_id, CAST(NULL AS text) AS recovery_id, 0 AS attempt, false AS is_paused,"
+    " false AS regenerates WHERE false"
 )
 
 
@@ -22,8 +23,8 @@ def recovery_of_task(waiting: str, task_id: str) -> str:
     expression.
     """
     return (
-        f"SELECT recovery_id, attempt, is_paused FROM ({waiting}) AS o WHERE o.task_id = {task_id}"
-        " ORDER BY attempt IS NULL, is_paused, recovery_id LIMIT 1"
+        f"SELECT recovery_id, attempt, is_paused, regenerates FROM ({waiting}) AS o"
+        f" WHERE o.task_id = {task_id} ORDER BY attempt IS NULL, is_paused, recovery_id LIMIT 1"
     )
 
 
@@ -36,4 +37,4 @@ def read_recoveries_of(
     of_task = recovery_of_task(waiting_tasks(capabilities), "ids.task_id")
     statement = f"SELECT * FROM unnest(CAST(:ids AS text[])) AS ids(task_id), LATERAL ({of_task}) AS w"
     rows = connection.execute(text(statement), {"ids": list(task_ids)})
-    return {row.task_id: InRecovery(row.recovery_id, row.attempt, row.is_paused) for row in rows}
+    return {task_id: InRecovery(*recovery) for task_id, *recovery in rows}

@@ -127,8 +127,8 @@ class Capability:
     """
 
     waiting: str = ""
-    """As SQL: the tasks that wait for their start by it, with `task_id`, `recovery_id`, `is_paused`; and
-    those that it has started and holds, with the `attempt`, which is otherwise NULL.
+    """As SQL: the tasks that wait for their start by it, with `task_id`, `recovery_id`, `is_paused` and
+    `regenerates`; and those that it has started and holds, with the `attempt`, which is otherwise NULL.
     """
 
     failures_changed: "FailuresChanged | None" = None

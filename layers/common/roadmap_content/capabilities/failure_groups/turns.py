@@ -18,14 +18,15 @@ _FACTS = f"""json_build_object('status', t.status, 'attempt', t.attempt, 'queue_
     'erased', t.attempt = 0 AND t.execution_arn IS NOT NULL, 'roadmap_is_deleted', {ROADMAP_IS_DELETED},
     'is_stopped', (SELECT stopped_reason IS NOT NULL FROM content_capacity),
     'recovery', CASE WHEN w.recovery_id IS NOT NULL
-        THEN json_build_array(w.recovery_id, w.attempt, w.is_paused) END)"""
+        THEN json_build_array(w.recovery_id, w.attempt, w.is_paused, w.regenerates) END)"""
 
 # Whether `turn_of` calls a person for the same task.
 _NEEDS_PERSON = f"""CASE
     WHEN t.attempt = 0 AND t.execution_arn IS NOT NULL OR {ROADMAP_IS_DELETED} THEN false
     WHEN a.ended_at IS NULL AND a.task_id IS NOT NULL AND NOT (t.status = 'cancelled' AND q.state = 'waiting')
         THEN q.state = 'waiting' AND w.is_paused AND w.attempt = t.attempt
-    WHEN t.status IN ('processing', 'completed') OR t.status = 'pending' AND t.attempt > 0 THEN false
+    WHEN t.status = 'completed' THEN coalesce(w.is_paused AND w.regenerates AND w.attempt IS NULL, false)
+    WHEN t.status = 'processing' OR t.status = 'pending' AND t.attempt > 0 THEN false
     WHEN a.next_at IS NOT NULL THEN false
     WHEN w.recovery_id IS NOT NULL AND w.attempt IS NULL THEN w.is_paused
     ELSE t.status NOT IN ('cancelled', 'pending') END"""

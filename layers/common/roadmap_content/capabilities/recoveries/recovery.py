@@ -58,7 +58,8 @@ ORDER BY advanced_at NULLS FIRST, recovery_id
 
 # Finds the tasks that wait for a recovery, and those with an attempt that a paused one may hold.
 WAITING = """
-SELECT r.task_id, r.recovery_id, r.attempt, c.state IN ('paused', 'paused_by_breaker') AS is_paused
+SELECT r.task_id, r.recovery_id, r.attempt, c.state IN ('paused', 'paused_by_breaker') AS is_paused,
+    r.items IS NOT NULL AS regenerates
 FROM content_recoveries c JOIN content_recovery_tasks r USING (recovery_id)
 WHERE c.ended_at IS NULL
     AND (r.result = 'waiting' OR r.result = 'running' AND c.state IN ('paused', 'paused_by_breaker'))

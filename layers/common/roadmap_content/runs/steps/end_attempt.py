@@ -102,9 +102,7 @@ def end_attempt(
     if is_current:
         with undone_alone(connection, "failures_not_grouped"):
             consequences = _record_consequences(services, connection, task, outcome, account.failed)
-    recoveries = {}
-    if outcome.status != COMPLETED:
-        recoveries = read_recoveries_of(connection, services.capabilities, [task_id])
+    recoveries = read_recoveries_of(connection, services.capabilities, [task_id])
     turn = _turn_after(task, outcome, error, consequences, recoveries.get(task_id))
     if changed:
         logger.info(

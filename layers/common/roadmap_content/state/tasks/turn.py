@@ -19,8 +19,15 @@ class InRecovery(NamedTuple):
 
     is_paused: bool
 
+    regenerates: bool
+    """Whether the recovery replaces saved items: it starts the task also if nothing is missing."""
+
     def holds(self, attempt: int) -> bool:
         return self.is_paused and self.attempt == attempt
+
+    def starts(self, facts: "TaskFacts") -> bool:
+        """Whether the recovery has yet to start the task."""
+        return self.attempt is None and (facts.is_missing or self.regenerates)
 
 
 class TaskFacts(NamedTuple):
@@ -82,9 +89,7 @@ def turn_of(facts: TaskFacts) -> Turn:
         return _of_attempt(facts)
     if facts.roadmap_is_deleted and facts.status != "processing":
         return Turn(who=Who.NOBODY, why="Its roadmap is deleted.")
-    recovery = facts.recovery
-    if recovery is not None and (not facts.is_missing or recovery.attempt is not None):
-        recovery = None  # it starts nothing more
+    recovery = facts.recovery if facts.recovery is not None and facts.recovery.starts(facts) else None
     if facts.status in UNFINISHED and (facts.attempt > 0 or facts.status == "processing" or not recovery):
         return _of_unfinished(facts)
     if facts.status == "cancelled" and recovery is None:
