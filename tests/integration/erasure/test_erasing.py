@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy import Connection, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from local_stack.processes import becomes_true
@@ -642,6 +642,36 @@ def test_a_text_goes_when_no_row_names_it(of_two_users: Pipeline, s3: "S3Client"
     swept(of_two_users)
     left = {*of_two_users.services.bucket.keys("", "")} & texts
     assert left == set()
+
+
+def test_a_text_stays_that_an_attempt_writes_again_while_the_sweep_looks_for_its_name(
+    of_two_users: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first attempt is claimed between two statements; Save writes the other text after both."""
+    claimed, rewritten = (keys.text_key(f"{user}-r-1", "c", b"again") for user in ("alice", "bob"))
+    bucket = of_two_users.services.bucket
+    for key in (claimed, rewritten):
+        bucket.put_text(key, "again")
+    of_two_users.execute(QUIET)
+
+    asked: list[str] = []
+
+    def claim(*arguments: Any) -> None:
+        if not asked and "FROM content_a" in arguments[2]:
+            asked.append(arguments[2])
+            working = "UPDATE content_attempts SET ended_at = NULL, step = 'working'"
+            of_two_users.execute(f"{working} WHERE roadmap_id = 'alice-r-1'")
+
+    def find_unnamed(*arguments: Any) -> Any:
+        found = deleted.unnamed_texts(*arguments)
+        bucket.put_text(rewritten, "again")
+        return found
+
+    event.listen(of_two_users.services.engine, "after_cursor_execute", claim)
+    monkeypatch.setattr(sweep_of_erasure, "unnamed_texts", find_unnamed)
+    of_two_users.services.settings = Settings(SETTINGS | {"RETENTION_DAYS": "deleted_by_product=0"})
+    sweep_of_erasure.remove_texts(of_two_users.services, "", Deadline.after(60))
+    assert [bucket.holds(key) for key in (claimed, rewritten)] == [True, True]
 
 
 def test_many_deleted_tasks_and_texts_go_in_steps_also_after_an_interruption(

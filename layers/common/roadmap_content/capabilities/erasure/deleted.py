@@ -140,7 +140,8 @@ def unnamed_texts(
     """
     roadmaps = sorted({roadmap_id for roadmap_id, _ in texts})
     parameters = {"roadmaps": roadmaps, "seconds": STEP_SECONDS}
-    busy = set(connection.scalars(BUSY, parameters))
+    # In this order: a row that is saved after NAMED is that of an attempt which BUSY finds.
     named = {(row.roadmap_id, row.hash) for row in connection.execute(NAMED, parameters)}
+    busy = set(connection.scalars(BUSY, parameters))
     unnamed = {text for text in texts if text[0] not in busy and text not in named}
     return unnamed, texts_of_others(connection, [roadmap_id for roadmap_id, _ in unnamed])

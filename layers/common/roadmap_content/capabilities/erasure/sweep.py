@@ -46,17 +46,28 @@ def remove_texts(services: Services, after: str, deadline: Deadline) -> str:
     no row names. Where the bucket has versions, its lifecycle deletes them for ever. Returns the last key, or
     "" at the end.
     """
-    before = datetime.now(UTC) - timedelta(days=days_after_deletion(services.settings))
+    bucket, before = (
+        services.bucket,
+        datetime.now(UTC) - timedelta(days=days_after_deletion(services.settings)),
+    )
+
+    def delete_if_old(key: str) -> bool:
+        """Ask for the age again: an attempt that was claimed meanwhile writes the text, and then its row."""
+        entry = bucket.describe(key)
+        is_old = entry is not None and entry.stored_at < before
+        if is_old:
+            bucket.delete(key)
+        return is_old
+
     for _ in range(PAGES):
-        entries = services.bucket.entries("", after)
+        entries = bucket.entries("", after)
         old = {entry.key: text_in(entry.key) for entry in entries if entry.stored_at < before}
         texts = [text for text in old.values() if text is not None]
         if texts:
             unnamed, urls = transact(services.engine, unnamed_texts, deadline, texts)
-            of_others = services.bucket.keys_in(urls)
+            of_others = bucket.keys_in(urls)
             goes = [key for key, text in old.items() if text in unnamed and key not in of_others]
-            in_parallel(services.bucket.delete, goes)
-            logger.info("unnamed_texts_deleted", texts=len(goes))
+            logger.info("unnamed_texts_deleted", texts=sum(in_parallel(delete_if_old, goes)))
         after = next_place(entries[-1].key) if entries else ""
         if not entries or deadline.remaining < RESERVE:
             break
