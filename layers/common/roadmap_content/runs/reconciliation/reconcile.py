@@ -6,11 +6,12 @@ and then more and more rarely (`checks.py`).
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from pydantic import AwareDatetime, field_validator
+from sqlalchemy import Connection
 
 from ...contracts.errors import DatabaseUnavailableError, TransientError
 from ...contracts.payloads import Count, Payload
@@ -37,10 +38,9 @@ from .sweeps import Sweep, last_sweep, record_sweep
 from .task_repair import TASK_SECONDS, Repair, Repairs, repair_each, repair_task
 
 PAGE = 100
-"""Tasks per page. A sweep continues with the next page while it has time.
-
-Of the tasks in `processing`, a scheduled sweep checks one page: it describes their executions, and Step
-Functions permits about 10 descriptions a second for the whole account.
+"""Maximum tasks in `processing` that a scheduled sweep checks: it describes their executions, and Step
+Functions permits about 10 descriptions a second for the whole account. Also the most locked tasks that a
+result names.
 """
 
 
@@ -105,7 +105,7 @@ def _sweep(request: ReconcileRequest, services: Services, deadline: Deadline) ->
     changes nothing of tasks, if much content is gone (`content_loss.py`) and no operator accepts that.
     """
     started, is_scheduled = time.monotonic(), request.time is not None
-    places: dict[str, str] = {}  # of the scans, which continue there and write where they end
+    places: dict[str, str] = {}  # where each scan continues; the scans write their new places into it
     run_jobs(BEFORE_THE_DECISION, services, deadline)
     try:
         held = None if request.accept_loss else why_held(services, deadline)
@@ -146,19 +146,19 @@ def _sweep(request: ReconcileRequest, services: Services, deadline: Deadline) ->
 def _check_tasks(
     services: Services, deadline: Deadline, *, is_scheduled: bool, dry_run: bool = False
 ) -> Repairs:
-    """Check tasks in `processing`, and finished ones: all, or those that are due."""
+    """Check tasks in `processing`, and then finished ones: all, or those that are due.
+    Raises DatabaseUnavailableError: no task was checked.
+    """
     # A person's request checks every task, also one that has just been claimed.
     page, unchanged = (PAGE, STARTING) if is_scheduled else (None, timedelta(0))
     finished = due_tasks if is_scheduled else finished_tasks
 
-    def task_ids() -> Iterator[str]:
-        # All ids at once: tasks that are checked change their places in the order.
-        processing = transact(services.engine, processing_tasks, deadline, unchanged, page)
-        yield from processing
-        checked = set(processing)
-        yield from (each for each in transact(services.engine, finished, deadline) if each not in checked)
+    def read_ids(connection: Connection) -> list[str]:
+        return [*processing_tasks(connection, unchanged, page), *finished(connection)]
 
-    return repair_each(task_ids(), partial(repair_task, services, deadline, dry_run=dry_run), deadline)
+    # All ids before the first check: a later error would lose the results, and a check changes the order.
+    task_ids = transact(services.engine, read_ids, deadline)
+    return repair_each(task_ids, partial(repair_task, services, deadline, dry_run=dry_run), deadline)
 
 
 def _report(
