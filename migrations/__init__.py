@@ -111,6 +111,12 @@ def current_revision(connection: Connection) -> str | None:
     return context.get_current_revision()
 
 
+def record_latest_revision(connection: Connection) -> str:
+    """Record that the database has the revision of this code, and return it."""
+    command.stamp(_configure(connection), "head")
+    return latest_revision()
+
+
 @contextmanager
 def _locked(url: str) -> Iterator[Connection]:
     with create_engine(url, poolclass=NullPool).begin() as connection:

@@ -181,7 +181,13 @@ def test_it_works_after_the_product_has_removed_or_moved_objects_of_ours(deploym
 
 
 @pytest.mark.parametrize(
-    "dropped", [f"{KEPT[0]}, {KEPT[1]}", "content_attempts, content_queue", "content_installation"]
+    "dropped",
+    [
+        f"{KEPT[0]}, {KEPT[1]}",
+        "content_attempts, content_queue",
+        "content_installation",
+        "content_schema_version",
+    ],
 )
 def test_it_works_after_tables_of_ours_were_dropped(deployment: Deployment, dropped: str) -> None:
     at_work(deployment)

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, text
 
-from migrations import current_revision, downgrade_at_once, is_newer_than_this_code
-from migrations.baseline.tables import KEPT
+from migrations import current_revision, downgrade_at_once, is_newer_than_this_code, record_latest_revision
+from migrations.baseline.tables import KEPT, OWN
 from migrations.installation import restore_tables
 
 from ...content.product import PRODUCT
@@ -135,6 +135,8 @@ def _leave(connection: Connection, request: LeaveRequest, settings: Settings) ->
     names = roles | {"product": list(PRODUCT), "kept": list(KEPT)}
     before = set(map(tuple, connection.execute(OURS, names)))
     revision = current_revision(connection)
+    if revision is None and any(("table", name) in before for name in OWN):  # its table was dropped
+        revision = record_latest_revision(connection)
     if is_newer_than_this_code(revision):
         raise StillOpenError(
             f"a newer release has migrated the database to {revision}: leave with that release"
@@ -177,4 +179,4 @@ def _reason(name: str) -> str:
     """Why an object stays."""
     if name.startswith(KEPT):
         return "former content, or the register of erasures; `--forget` removes it"
-    return "another schema or another owner; remove it as its owner"
+    return "of another schema, another owner or a newer release; remove it as its owner"
