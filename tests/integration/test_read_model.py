@@ -13,7 +13,7 @@ from roadmap_content.contracts.api.items import ItemMap
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.runtime.deadline import Deadline
 from roadmap_content.platform.storage.bucket import Bucket, StoredEntry
-from roadmap_content.platform.storage.keys import rejected_key
+from roadmap_content.platform.storage.keys import rejected_key, staged_key
 from roadmap_content.runs.retries.retry import retry_task
 from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.unfinished import COUNT_STUCK
@@ -293,6 +293,24 @@ def test_one_item_has_the_action_of_the_next_attempt(
     tutorial = get("/tasks/t-0/items/tutorial", {"concept_id": ids[0]}).body
     assert tutorial["saved"]["version"] == 1
     assert get("/tasks/t-0/items/quiz", {"concept_id": "none"}).status == 404
+
+
+def test_an_item_has_one_state_in_its_map_and_in_its_detail(pipeline: Pipeline, get: Get) -> None:
+    """In an attempt that does not work yet, also of content that the attempt before has refused."""
+    ids = run_with_poison(pipeline, 0)
+    pipeline.plan()
+    pipeline.execute("UPDATE content_capacity SET stopped_reason = 'stop'")
+
+    def states() -> tuple[str, str, str]:
+        letter = get("/tasks/t-0/items").body["states"][TYPES + list(ContentType).index(ContentType.QUIZ)]
+        item = get("/tasks/t-0/items/quiz", {"concept_id": ids[1]}).body
+        return letter, item["state"], item["next_action"]
+
+    assert states() == ("R", "rejected", "reject_and_generate")
+    refused = Item(ids[1], ContentType.QUIZ)
+    pipeline.bucket.copy(staged_key("r-0", refused), rejected_key("r-0", refused, 1, "0"), {})
+    pipeline.bucket.delete(staged_key("r-0", refused))
+    assert states() == ("M", "missing", "generate")
 
 
 def test_staged_and_missing_items_are_distinguished(pipeline: Pipeline, get: Get) -> None:

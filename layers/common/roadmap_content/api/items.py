@@ -45,6 +45,7 @@ from ..state.tasks.next_actions import Advice, advice, advice_for
 from ..state.tasks.scope import Scope
 from ..state.tasks.task import Task, TaskSnapshot, read_snapshot, read_task
 from .pages import Integer, Text, decode_cursor, encode_cursor, first_that_fit
+from .preview import rejected_among
 from .revisions import read_origin
 
 MAX_REJECTED = 20
@@ -102,9 +103,10 @@ def read_item_map(
     if items.maybe_staged:
         staging = Staging(services.bucket, task.roadmap_id or "")
         staged = staging.staged_among(list(items.maybe_staged.values()))
+        refused = transact(services.reading_engine, refusals, deadline, task_id, staged) if staged else {}
+        rejected = rejected_among(staging, staged, refused)
         for index, item in items.maybe_staged.items():
-            if item in staged:
-                items.states[index] = ItemState.STAGED
+            items.states[index] = unsaved_state(is_staged=item in staged, is_refused=item in rejected)
     reasons, reason_of = _reasons(items.failures)
     return ItemMap(
         task_id=task_id,
@@ -180,6 +182,15 @@ def item_states(
     return items
 
 
+def unsaved_state(*, is_staged: bool, is_refused: bool) -> ItemState:
+    """The state of an item that is neither saved nor being generated. `is_refused`: an attempt has refused
+    the content that is staged now, because of the content itself.
+    """
+    if not is_staged:
+        return ItemState.MISSING
+    return ItemState.REJECTED if is_refused else ItemState.STAGED
+
+
 def _reasons(failures: Mapping[int, Failure]) -> tuple[list[ReasonRow], list[tuple[int, int]]]:
     """The distinct reasons of failures, and for each failure `(its index, that of its reason)`."""
     keys = {index: group_of(failure) for index, failure in failures.items()}
@@ -235,12 +246,10 @@ def read_one_item(
     roadmap_id, bucket = task.roadmap_id or "", services.bucket
     staged = bucket.describe(staged_key(roadmap_id, item))
     staged_fingerprint = None if staged is None else Staging(bucket, roadmap_id).fingerprint(item)
-    rejected = _rejected(bucket, roadmap_id, item, failures)
     state, next_advice = _state(
         saved=saved is not None,
         live=records.is_running,
         staged=staged is not None,
-        rejected=bool(rejected),
         remedy=remedy_for(staged_fingerprint, records.refusals).action,
         failure=failures[0] if failures and failures[0].attempt == task.attempt else None,
     )
@@ -261,7 +270,7 @@ def read_one_item(
             fingerprint=staged_fingerprint,
             text=_text(bucket, staged.key) if saved is None else None,
         ),
-        rejected=rejected,
+        rejected=_rejected(bucket, roadmap_id, item, failures),
         saved=saved,
     )
 
@@ -302,13 +311,7 @@ def _read_records(connection: Connection, task_id: str, user_id: str | None, ite
 
 
 def _state(
-    *,
-    saved: bool,
-    live: bool,
-    staged: bool,
-    rejected: bool,
-    remedy: NextAction,
-    failure: ItemFailure | None,
+    *, saved: bool, live: bool, staged: bool, remedy: NextAction, failure: ItemFailure | None
 ) -> tuple[ItemState, Advice]:
     """The state of an item, and what happens to it next. `failure` is that of the last attempt; `remedy`
     applies to the staged content.
@@ -317,14 +320,12 @@ def _state(
         return ItemState.SAVED, advice(NextAction.NONE)
     if live and failure is None:
         return ItemState.GENERATING, advice(NextAction.WAIT)
-    advised = None if failure is None else advice_for(failure.error_code, failure.stage)
-    # Until a person acts, the next attempt fails in the same way, whatever is staged or was rejected before.
-    if advised is not None and advised.needs_person:
-        return ItemState.STAGED if staged else ItemState.MISSING, advised
-    if staged:
-        refused = remedy is NextAction.REJECT_AND_GENERATE
-        return ItemState.REJECTED if refused else ItemState.STAGED, advice(remedy)
-    return ItemState.REJECTED if rejected else ItemState.MISSING, advice(NextAction.GENERATE)
+    state = unsaved_state(is_staged=staged, is_refused=remedy is NextAction.REJECT_AND_GENERATE)
+    if failure is not None:
+        advised = advice_for(failure.error_code, failure.stage)
+        if advised.needs_person:  # until then, the next attempt fails in the same way, whatever is staged
+            return state, advised
+    return state, advice(remedy)
 
 
 def _rejected(

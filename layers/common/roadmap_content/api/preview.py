@@ -72,7 +72,7 @@ def preview_retry(
     records, tokens, basis = transact(engine, read, deadline)
     staging = Staging(services.bucket, roadmap_id, records.replaces, scope.instruction)
     staged = staging.staged_among(items)
-    rejected = _rejected_among(staging, staged, records.refusals)
+    rejected = rejected_among(staging, staged, records.refusals)
     adoptable = [
         item
         for item in items
@@ -105,8 +105,10 @@ class _Records(NamedTuple):
     versions: dict[Item, int]
 
 
-def _rejected_among(staging: Staging, staged: Collection[Item], refused: Refusals) -> frozenset[Item]:
-    """The staged items with content that the retry rejects: only content that was not replaced since."""
+def rejected_among(staging: Staging, staged: Collection[Item], refused: Refusals) -> frozenset[Item]:
+    """The staged items with content that the next attempt rejects: only content that was not replaced since
+    its refusal.
+    """
     rejects = NextAction.REJECT_AND_GENERATE
     items = [
         item
