@@ -1,9 +1,13 @@
 """A retry of single items, and saved items that are generated again, on the product's schema."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from local_stack.lock_waiters import processes_waiting_for
+from local_stack.processes import becomes_true
 from migrations import use_time_zone
 from roadmap_content.api.preview import preview_retry
 from roadmap_content.content.product import PRODUCT_TYPES
@@ -267,6 +271,21 @@ def test_a_row_that_the_product_writes_meanwhile_is_kept(
 
     assert rows_of(adopted, content_type)[-1] == theirs
     assert current_id(adopted, content_type) == theirs["row_id"]
+
+
+def test_a_row_that_the_product_deletes_during_the_save_is_not_counted_as_saved(
+    completed: Services, adopted: Product
+) -> None:
+    run = begun(completed, again(ContentType.QUIZ))
+    run.step(completed, deadline())
+    with ThreadPoolExecutor(1) as pool:
+        with adopted.engine.begin() as product:
+            product.execute(text("DELETE FROM quiz_metadata WHERE concept_id = :c"), {"c": CONCEPT})
+            saving = pool.submit(save_batch, run.requests[0], completed, deadline())
+            assert becomes_true(lambda: bool(processes_waiting_for(product)), 600)
+        assert (saving.result().saved, saving.result().failed) == (0, 1)
+    assert finish(completed, run) == "completed", "delivered again, it is saved"
+    assert len(rows_of(adopted, ContentType.QUIZ)) == 1
 
 
 @pytest.mark.parametrize("of_row", [True, False])

@@ -357,15 +357,17 @@ RETURNING {key}
 """
 
 
-# Saves contents of a table with one row per item, with their origins: `checked` decides about each (`kept`,
-# `id_taken`, `replaced` or `new`), the parts behind it write. Returns those that were not written: a `new`
-# one whose id a row has, or an earlier one of the batch (ON CONFLICT leaves it out), is `id_taken`, too.
-# Guarantees: an existing row of a concept is kept; an id that another concept uses is refused, not moved.
-# Content that replaces other content is saved only while that is the row's revision, so a repeated or late
-# save changes nothing; it needs an id of its own, which becomes the revision. The row keeps its id, and its
-# former content is archived. A row that the product deletes at the same time is not replaced. `OFFSET 0`
-# forces one index lookup per row: stale statistics would make the planner read the table for each. A content
-# without its document (LEFT JOIN) violates NOT NULL, instead of being left out.
+# Saves contents of a table with one row per item, with their origins. `mine` is the concept's current row;
+# `replaces` is the revision that the content shall replace, or NULL for a missing item. `checked` decides:
+#   new: the concept has no row.
+#   kept: its row has another revision than `replaces`; so a repeated or late save changes nothing.
+#   id_taken: the content may replace that of the row, but needs an id of its own, which becomes the revision.
+#   replaced: so it does. The row keeps its id, and its former content is archived.
+# The parts behind `checked` write. Returns those that were not written: as `id_taken` also a `new` one whose
+# id another row has, or an earlier one of the batch (ON CONFLICT leaves it out), and a `replaced` one whose
+# row the product has deleted meanwhile.
+# `OFFSET 0` forces one index lookup per row: stale statistics would make the planner read the table for each.
+# A content without its document (LEFT JOIN) violates NOT NULL, instead of being left out.
 _SAVE = """
 WITH incoming AS (
     SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS r(
@@ -412,7 +414,8 @@ WITH incoming AS (
     {origin}
 )
 SELECT concept_id, CASE row_status WHEN 'kept' THEN 'kept' ELSE 'id_taken' END AS row_status
-FROM checked WHERE row_status <> 'replaced' AND concept_id NOT IN (SELECT concept_id FROM inserted)
+FROM checked
+WHERE concept_id NOT IN (SELECT concept_id FROM inserted UNION ALL SELECT concept_id FROM replaced)
 """
 
 

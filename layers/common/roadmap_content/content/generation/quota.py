@@ -22,13 +22,13 @@ from ...platform.postgres.transactions import transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.settings import Settings
-from .leases import exchange
+from .leases import Bucket, exchange
 
 LOOK_SECONDS = 0.05
 """The shortest pause of a call that has to wait: another thread may make tokens available before."""
 
 FIGURES_SECONDS = 60
-"""After this time without an exchange, the pace of the last ones predicts nothing."""
+"""After this time without an exchange, the tokens that were supplied meanwhile predict nothing."""
 
 LEASE_SECONDS = 2.0
 """The largest lease, as a time of the whole quota; at least one call. Longer ones would let others wait."""
@@ -85,11 +85,13 @@ class ModelQuota:
         self._lock = threading.Lock()
         self._is_limited = True
         self._waiting: dict[int, float] = {}
-        """The tokens that each thread waits for, in the order of their arrival. Threads enter and leave
+        """The tokens that each thread waits for, in the order of their first tries. Threads enter and leave
         without the lock, so it is iterated as a copy.
         """
 
         self._at_work = 0
+        """The calls that have taken tokens and not ended."""
+
         self._lease_id, self._rest = "", 0.0
         """The lease, and its tokens that are not due."""
 
@@ -100,10 +102,12 @@ class ModelQuota:
         """Tokens to return with the next exchange; negative if calls used more than they took."""
 
         self._rate = self._supplied = 0.0
+        """Those of the bucket at the last exchange."""
+
         self._exchanged_at = float("-inf")
-        self._exchange_at = float("-inf")
-        self._most_input = self._input = 0.0
-        """Of all answers, the sum of the estimates of their input, and of the tokens that Bedrock counted."""
+        self._next_exchange_at = float("-inf")
+        self._estimated_input = self._counted_input = 0.0
+        """Sums over all answers: the estimates of their input, and the tokens that Bedrock counted."""
 
     def begin(self, need: Need) -> float | None:
         """Take the tokens of a call, and return how many. `None`: try again after `seconds_to_wait`.
@@ -113,18 +117,20 @@ class ModelQuota:
             DatabaseUnavailableError: the bucket could not be read.
         """
         # Estimates are upper bounds: earlier answers show which share of them Bedrock counts.
-        share = self._input / self._most_input if self._most_input else 1.0
+        share = self._counted_input / self._estimated_input if self._estimated_input else 1.0
         tokens = need.most_output + need.most_input * share
-        # Before the lock: the thread that holds it leases for all that wait.
+        # Before the lock, so that the thread that holds it leases for this one, too. Another try of a call
+        # keeps its place.
         self._waiting.setdefault(threading.get_ident(), tokens)
         with self._lock:
-            # Tokens that calls gave back serve the next ones here. But while a part of the lease is not due,
-            # other invocations wait before this one: they get them, with the next exchange.
+            # The next calls here use the tokens that earlier ones did not. But while a part of the lease is
+            # not due, other invocations, whose leases are older, wait for tokens: the next exchange returns
+            # these to them.
             if self._returned > 0 and not self._rest:
                 self._available, self._returned = self._available + self._returned, 0.0
             if self._has_enough():
                 return self._take()
-            if self._is_limited and self._clock() >= self._exchange_at:
+            if self._is_limited and self._clock() >= self._next_exchange_at:
                 stopped_reason = self._exchange(self._deadline)
                 if stopped_reason is not None:
                     raise GenerationStoppedError(stopped_reason)
@@ -133,7 +139,7 @@ class ModelQuota:
     @property
     def seconds_to_wait(self) -> float:
         """Seconds until the next try of a call that has to wait."""
-        return max(LOOK_SECONDS, self._exchange_at - self._clock())
+        return max(LOOK_SECONDS, self._next_exchange_at - self._clock())
 
     def give_up(self) -> None:
         """The calling thread does not wait any more. If it got no tokens, and no other one waits, those that
@@ -155,8 +161,8 @@ class ModelQuota:
                     taken - usage.tokens_in - self._settings.model_output_burndown * usage.tokens_out
                 )
                 if usage.tokens_in:
-                    self._most_input += need.most_input
-                    self._input += usage.tokens_in
+                    self._estimated_input += need.most_input
+                    self._counted_input += usage.tokens_in
             # Other invocations may wait for these tokens, and must not use what this one took in excess; a
             # process without calls makes no further exchange.
             is_last = not self._at_work and not self._waiting
@@ -203,11 +209,12 @@ class ModelQuota:
             logger.warning("quota_not_returned", **error.why)
 
     def _exchange(self, deadline: Deadline, *, is_kept: bool = True) -> str | None:
-        """Return tokens, and lease those that are missing. Of an earlier lease, take the tokens due by now,
-        or end it. Return why generation is stopped, or `None`.
+        """Return unused tokens. Take those of the lease that are due by now; without a lease, lease those
+        that are missing; unless the lease `is_kept`, end it. Return why generation is stopped, or `None`.
         """
         asked = 0.0 if self._rest else self._missing()
-        if asked:  # before the COMMIT, which may get no answer: the next exchange then finds the lease
+        if asked:
+            # Before the COMMIT: if that gets no answer, the next exchange finds the lease by its id.
             self._lease_id, self._rest = uuid4().hex, asked
         exchanged = transact(
             self._engine,
@@ -219,26 +226,32 @@ class ModelQuota:
             is_kept=is_kept,
         )
         self._returned = 0.0
-        if exchanged is None:
+        if exchanged is None:  # no quota is configured
             self._is_limited = False
             return None
-        bucket, lease = exchanged.bucket, exchanged.bucket.lease
-        now = self._clock()
-        # The pace at which the bucket was supplied: faster than the quota, because calls return tokens. It
-        # predicts when the rest of the lease is due, and so the next exchange.
-        elapsed = now - self._exchanged_at
-        supply = (bucket.supplied - self._supplied) / elapsed if 0 < elapsed < FIGURES_SECONDS else 0.0
-        self._rate, self._supplied, self._exchanged_at = bucket.rate, bucket.supplied, now
+        lease = exchanged.bucket.lease
         if lease is not None:
             self._available += self._rest - lease.rest
         self._rest = lease.rest if lease is not None else 0.0
-        missing = lease.range_end - bucket.supplied if lease is not None and lease.rest else 0.0
-        self._exchange_at = now + min(max(missing / max(supply, bucket.rate), SHORTEST_WAIT), LONGEST_WAIT)
+        self._plan_next_exchange(exchanged.bucket)
         return exchanged.stopped_reason
+
+    def _plan_next_exchange(self, bucket: Bucket) -> None:
+        """Plan the next exchange for when the rest of the lease is likely to be due."""
+        now = self._clock()
+        # Calls return tokens, so that the bucket is supplied faster than by the quota alone.
+        elapsed = now - self._exchanged_at
+        supply = (bucket.supplied - self._supplied) / elapsed if 0 < elapsed < FIGURES_SECONDS else 0.0
+        self._rate, self._supplied, self._exchanged_at = bucket.rate, bucket.supplied, now
+        lease = bucket.lease
+        missing = lease.range_end - bucket.supplied if lease is not None and lease.rest else 0.0
+        seconds = missing / max(supply, bucket.rate)
+        self._next_exchange_at = now + min(max(seconds, SHORTEST_WAIT), LONGEST_WAIT)
 
     def _missing(self) -> float:
         """The tokens to lease: for the calls that have waited longest, as many as `LEASE_SECONDS` permit, at
-        least for one. Tokens for a part of a call would be unused.
+        least for one. Not for a part of a call, which could not use them. Before the first exchange, the rate
+        is unknown (0).
         """
         missing = -self._available
         limit = LEASE_SECONDS * self._rate

@@ -51,15 +51,17 @@ class TutorialDraft(Draft):
         return f"{blank[0]} is blank" if blank else None
 
 
-# Saves versions of tutorials, with their origins: `checked` decides about each (`kept`, `version_taken`,
-# `prepared` or `new`), the parts behind it write. Returns those that were not written: a `new` one whose id a
-# row has, or an earlier one of the batch (ON CONFLICT leaves it out), and a `prepared` one whose row is gone,
-# are `id_taken`.
+# Saves versions of tutorials, with their origins. `mine` is the concept's row with the version: a completed
+# one, if there are several. `checked` decides:
+#   kept: the version is saved. A completed row is never changed.
+#   version_taken: the product has prepared the version, not completed, under another id.
+#   prepared: the product has prepared it under this id: it is completed in place.
+#   new: nobody has the version.
+# The parts behind `checked` write. Returns those that were not written: as `id_taken` also a `new` one whose
+# id another row has, or an earlier one of the batch (ON CONFLICT leaves it out), and a `prepared` one whose
+# row the product has deleted meanwhile.
 # Requires a lock on the roadmap's row, so that no other transaction saves its concepts at the same time.
-# Guarantees: a completed row is never changed; a row becomes latest only if no version is higher; when a row
-# is inserted as the latest, a trigger clears `is_latest` of the concept's other rows; an id that another
-# concept uses is refused, not moved. A row that the product prepared (not completed, same id) is completed in
-# place. Of several rows with the version, `mine` is a completed one, if there is one.
+# A row becomes the latest only if no version is higher; then a trigger clears `is_latest` of the others.
 # `OFFSET 0` forces one index lookup per row: stale statistics would make the planner read the whole roadmap
 # for each.
 SAVE = f"""
@@ -257,7 +259,7 @@ def _headings_and_prose(markdown: str) -> Iterator[tuple[bool, str]]:
         if line and not _NOT_PROSE.match(line):
             prose.append(line.strip())
             continue
-        if prose:
+        if prose:  # a heading, if the line underlines it
             yield _UNDERLINE.match(line) is not None, " ".join(prose)
             prose = []
         if heading := heading_in(line):
