@@ -351,7 +351,6 @@ export interface ItemOrigin {
   prompt_version: string | null;
   tokens_in: number | null;
   tokens_out: number | null;
-  content_fingerprint: string | null;
   task_id: string | null;
   attempt: number | null;
   actor: string | null;

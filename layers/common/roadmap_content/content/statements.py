@@ -56,7 +56,7 @@ FROM (SELECT 1) AS one_row LEFT JOIN LATERAL (SELECT * FROM content_origins
 # instruction applies to what the attempt has replaced: a missing item may have been staged before, without
 # it. A restored content has an actor of its own, who may not read this text.
 ORIGIN_OF_CONTENT = """
-SELECT generator, model_id, prompt_version, o.tokens_in, o.tokens_out, content_fingerprint,
+SELECT generator, model_id, prompt_version, o.tokens_in, o.tokens_out,
     o.task_id, o.attempt, a.claimed_at, coalesce(o.actor, a.actor) AS actor, o.reason, restored_from,
     recorded_at,
     CASE WHEN o.actor IS NULL AND a.replaces -> o.content_type -> o.concept_id IS NOT NULL

@@ -30,7 +30,6 @@ class ItemOrigin(Payload):
     prompt_version: PromptVersion
     tokens_in: Count | None
     tokens_out: Count | None
-    content_fingerprint: str | None
     task_id: str | None
     attempt: Annotated[Count | None, Field(description="The attempt that saved the content.")]
     actor: Annotated[str | None, Field(description="Who started the attempt, or restored the content.")]
