@@ -304,7 +304,7 @@ def test_a_queue_that_stands_still_needs_a_person(pipeline: Pipeline, send: Send
 def test_staged_content_is_saved_while_generation_is_stopped(
     pipeline: Pipeline, send: Send, ask: Ask
 ) -> None:
-    pipeline.load(bundle_of(concept_ids(12)))  # more than a batch: it is known that all are staged
+    pipeline.load(bundle_of(concept_ids(3)))
     send("PUT", {"stopped": True, "reason": "the bill"})
     planned = pipeline.plan()
     (listed,) = ask("GET", "/tasks", {"user_id": USER}).body["items"]

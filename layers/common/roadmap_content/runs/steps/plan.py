@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from ...content.manifest import Manifest, make_manifest
 from ...content.roadmaps.metadata import MOST_SKIPPED
 from ...content.rows import current_revisions
-from ...contracts.items import ContentType, Item, count_by_type
+from ...contracts.items import Item, count_by_type
 from ...contracts.payloads import BatchReference, Execution, Payload, Plan, RunInput
 from ...contracts.states import Cause
 from ...platform.postgres.transactions import transact
@@ -76,7 +76,8 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
     batch_size = services.settings.batch_size
     # Not for the items to replace: the staged content under their own key is the content that was saved.
     to_save = [item for item in selection.items if item not in replaces]
-    staged = _staged(Staging(services.bucket, task.roadmap_id or ""), to_save, batch_size) - selection.refused
+    staging = Staging(services.bucket, task.roadmap_id or "")
+    staged = _staged(staging, to_save, selection.refused, batch_size)
     manifest = make_manifest(selection.snapshot.framework, selection.items, staged, batch_size, replaces)
     key = manifest_key(task_id, attempt, execution_arn, manifest.body)
     services.bucket.put(key, manifest.body)
@@ -133,13 +134,16 @@ def _record_running(services: Services, task: Task, manifest: Manifest, deadline
     return running
 
 
-def _staged(staging: Staging, missing: Sequence[Item], batch_size: int) -> frozenset[Item]:
-    """The staged items. S3 is not called if one batch holds all items: the result would not matter."""
-    # One more item than the concepts of a batch have is enough to see that there are more concepts.
-    first = missing[: len(ContentType) * batch_size + 1]
-    if len({item.concept_id for item in first}) <= batch_size:
+def _staged(
+    staging: Staging, items: Sequence[Item], refused: frozenset[Item], batch_size: int
+) -> frozenset[Item]:
+    """The items that are staged and were not refused; none if one batch holds all items and has some to
+    generate, because a second batch would only add invocations.
+    """
+    staged = staging.staged_among(items) - refused
+    if len(staged) < len(items) and len({item.concept_id for item in items}) <= batch_size:
         return frozenset()
-    return staging.staged_among(missing)
+    return staged
 
 
 def _cause(task: Task, execution: Execution) -> Cause:
