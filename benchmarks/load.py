@@ -165,7 +165,7 @@ class Queue:
             self._age(connection, run.arrives)
             self._recent.append(run)
             cause = Cause.RECOVERY if run.queue_class is QueueClass.BULK else Cause.RETRY
-            new = NewAttempt(task_id, 1, None, AttemptStart(f"user:{run.user}", cause))
+            new = NewAttempt(task_id, 1, f"arn:{task_id}", AttemptStart(f"user:{run.user}", cause))
             with patch.object(queue, "ADMIT", ADMIT):
                 return self._runs_of(queue.enqueue(connection, new, QueueState.WAITING, work))
 
@@ -174,7 +174,7 @@ class Queue:
         items = len(TYPES) * run.concepts
         work = Work(items * TOKENS_PER_ITEM, min(MAX_CONCURRENCY, len(run.remaining)))
         with self._engine.begin() as connection:
-            queue.record_running(connection, str(run.number), 1, work)
+            queue.record_running(connection, str(run.number), 1, f"arn:{run.number}", work)
         self._changed = True
 
     def end(self, run: Run) -> Sequence[Run]:

@@ -303,7 +303,9 @@ def test_the_plan_corrects_the_estimate_and_frees_slots(waiting: Queue, pipeline
     before = waiting.virtual_time("a")
     assert waiting.admit() == [task]
     with pipeline.services.engine.begin() as connection:
-        confirmed = queue.record_running(connection, task, 1, Work(tokens=30, grants=LIMIT - 1))
+        confirmed = queue.record_running(
+            connection, task, 1, f"arn:{task}", Work(tokens=30, grants=LIMIT - 1)
+        )
     assert confirmed is not None
     assert confirmed.freed
     assert waiting.virtual_time("a") == before + 30
@@ -342,8 +344,18 @@ def test_a_late_plan_does_not_bring_an_ended_attempt_back(waiting: Queue, pipeli
     assert waiting.admit() == [task]
     waiting.end(task)
     with pipeline.services.engine.begin() as connection:
-        assert queue.record_running(connection, task, 1, Work(1, 1)) is None
+        assert queue.record_running(connection, task, 1, f"arn:{task}", Work(1, 1)) is None
     assert waiting.at_work() == []
+
+
+def test_a_late_plan_of_an_earlier_life_does_not_confirm_the_start_of_the_present_one(
+    waiting: Queue, pipeline: Pipeline
+) -> None:
+    task = waiting.enter("a")
+    assert waiting.admit() == [task]
+    with pipeline.services.engine.begin() as connection:
+        assert queue.record_running(connection, task, 1, "arn:earlier", Work(1, 1)) is None
+    assert pipeline.rows("SELECT state FROM content_queue") == [{"state": "starting"}]
 
 
 def test_the_next_attempt_of_a_task_ends_the_entry_before_it(waiting: Queue, pipeline: Pipeline) -> None:
@@ -448,7 +460,9 @@ def test_the_place_above_the_slots_is_one_that_others_may_pass(waiting: Queue, p
         pytest.param("b", lambda connection: queue.hold_attempts(connection, "user:u"), id="pause"),
         pytest.param("b", queue.tidy_queue, id="deleted"),
         pytest.param(
-            "a", lambda connection: queue.record_running(connection, "a-2", 1, Work(1, 1)), id="redriven"
+            "a",
+            lambda connection: queue.record_running(connection, "a-2", 1, "arn:a-2", Work(1, 1)),
+            id="redriven",
         ),
         pytest.param("b", lambda connection: claim_again(connection, "a-1"), id="made again"),
     ],

@@ -128,7 +128,8 @@ def _record_running(services: Services, task: Task, manifest: Manifest, deadline
     to_generate = [batch for batch in manifest.batches if not batch.staged]
     items = sum(batch.total for batch in to_generate)
     work = Work(items * TOKENS_PER_ITEM, min(services.settings.max_concurrency, len(to_generate)))
-    running = transact(services.engine, record_running, deadline, task.task_id, task.attempt, work)
+    subject = task.task_id, task.attempt, task.execution_arn or ""
+    running = transact(services.engine, record_running, deadline, *subject, work)
     if running is not None and running.freed:
         admit_waiting(services, deadline)
     return running

@@ -191,7 +191,7 @@ ORDER BY sign_at, task_id LIMIT :limit
 # Records that an attempt runs. After the plan, its tokens and grants are those of the items to generate,
 # without the staged ones, and its key's counter is corrected by the difference. An attempt that waits for its
 # redrive runs already if its execution was redriven in AWS's console: it is charged now, with the lock of the
-# capacity.
+# capacity. A plan of an earlier life of the task had another execution: it changes nothing.
 RECORD_RUNNING = text("""
 WITH capacity AS MATERIALIZED (
     SELECT FROM content_capacity WHERE EXISTS (SELECT FROM content_queue
@@ -200,7 +200,10 @@ WITH capacity AS MATERIALIZED (
 entry_before AS MATERIALIZED (
     SELECT task_id, attempt, grants, CASE state WHEN 'waiting' THEN 0 ELSE tokens END AS charged
     FROM content_queue q, (SELECT count(*) FROM capacity) AS after_locking
-    WHERE (task_id, attempt) = (:task_id, :attempt) AND state <> 'ended' FOR UPDATE OF q
+    WHERE (task_id, attempt) = (:task_id, :attempt) AND state <> 'ended' AND EXISTS (
+        SELECT FROM content_attempts a WHERE (a.task_id, a.attempt) = (q.task_id, q.attempt)
+            AND a.execution_arn = :execution_arn)
+    FOR UPDATE OF q
 ),
 running AS (
     UPDATE content_queue q SET state = 'running', tokens = :tokens, grants = :grants,
@@ -377,9 +380,13 @@ def silent(connection: Connection, older_than: timedelta, limit: int) -> Sequenc
     return connection.scalars(SILENT, {"seconds": older_than.total_seconds(), "limit": limit}).all()
 
 
-def record_running(connection: Connection, task_id: str, attempt: int, work: Work) -> Running | None:
-    """Record that an attempt runs, and its planned work; `None` if it has ended meanwhile."""
-    parameters = {"task_id": task_id, "attempt": attempt, **work._asdict()}
+def record_running(
+    connection: Connection, task_id: str, attempt: int, execution_arn: str, work: Work
+) -> Running | None:
+    """Record that an attempt runs, and its planned work; `None` if it has ended meanwhile, or is another
+    execution's: then the plan is of an earlier life of the task.
+    """
+    parameters = {"task_id": task_id, "attempt": attempt, "execution_arn": execution_arn, **work._asdict()}
     row = connection.execute(RECORD_RUNNING, parameters).one_or_none()
     return None if row is None else Running(*row)
 
