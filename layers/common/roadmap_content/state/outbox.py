@@ -66,8 +66,8 @@ ON CONFLICT (event_id) DO NOTHING
 
 # Reads a task's events from a position on, as many as have the next `:limit` changes: the document of each
 # may have 240 kB. `:part` is the index, from 0, of the change in the first event that was read last, -1 for
-# none; `unread` is the number of changes after it and before an event. Each event has a change, so `:limit`
-# events have enough, and the first one, of which all may be read.
+# none; `unread` is the number of changes after it and before an event. Each event has at least one change, so
+# `:limit` events are enough after the first one, of which all may have been read.
 CHANGES = text("""
 SELECT position, recorded_at, event_id, detail_type, CAST(detail AS text) AS detail FROM (
     SELECT e.*, sum(e.changes) OVER (ORDER BY e.position) - e.changes

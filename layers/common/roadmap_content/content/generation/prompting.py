@@ -95,12 +95,12 @@ def prompt_for(
     content_type: ContentType,
     learner: Learner,
     refused: str | None = None,
-    changed: Path | None = None,
+    templates: Path | None = None,
     change: Change | None = None,
 ) -> Prompt:
-    """The prompt for an item. `refused`: why the item's earlier content was refused. `changed`: a folder with
-    templates in place of those with the same path in the package `content`. `change`: how a saved content is
-    to be changed.
+    """The prompt for an item. `refused`: why the item's earlier content was refused. `templates`: a folder
+    with templates in place of those with the same path in the package `content`. `change`: how a saved
+    content is to be changed.
     """
     tag, written = learner.language, written_in(concept, learner)
     language = LANGUAGES.get(tag.lower(), tag) or _OF_THE_COURSE[written]
@@ -121,12 +121,12 @@ def prompt_for(
     if refused is not None:
         data["avoid_this_fault_of_an_earlier_answer"] = {"fault": refused}
     parts: Document = {name: _fitting(section) for name, section in data.items()}
-    systems = [_template(f"generation/system.{written}.md", changed)]
+    systems = [_template(f"generation/system.{written}.md", templates)]
     if change is not None:  # both whole: what is cut off would be lost (an instruction fits into MAX_TEXT)
         parts |= {"instruction": _clean(change.instruction, 0), "present_content": change.present or {}}
-        systems.append(_template(f"generation/change.{written}.md", changed))
+        systems.append(_template(f"generation/change.{written}.md", templates))
     fitting = encoded(parts)
-    template = _template(f"{content_type}/prompt.{written}.md", changed)
+    template = _template(f"{content_type}/prompt.{written}.md", templates)
     return Prompt(
         system="\n".join(system.substitute(language=language) for system in systems),
         user=template.substitute(language=language, data=fitting),
@@ -175,10 +175,10 @@ def _clean(value: Any, depth: int) -> Any:  # noqa: ANN401 - any JSON value
 
 
 @cache
-def _template(path: str, changed: Path | None) -> Template:
-    """The template with this path in the folder `changed`, or else in the package `content`."""
+def _template(path: str, templates: Path | None) -> Template:
+    """The template with this path in the folder `templates`, or else in the package `content`."""
     packaged = files(content.__name__) / path
-    file = changed / path if changed is not None and (changed / path).exists() else packaged
+    file = templates / path if templates is not None and (templates / path).exists() else packaged
     return Template(file.read_text("utf-8"))
 
 

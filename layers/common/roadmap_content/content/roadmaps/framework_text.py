@@ -58,7 +58,7 @@ def _edits(text: str, concept: Span, fields: Mapping[str, str]) -> Iterator[Edit
         if key in fields:
             missing.pop(key, None)
             yield begin, end, fields[key]
-    if missing:
+    if missing:  # after the last member: a concept has one, its id
         members = (f", {json.dumps(key)}: {value}" for key, value in missing.items())
         yield last, last, "".join(members)
 

@@ -15,7 +15,7 @@ from ...state.queue.claims import is_at_work
 from ...state.queue.queue import leave_queue
 from ...state.services import Services
 from ...state.tasks.ownership import is_at_work_elsewhere
-from ...state.tasks.task import Task, lock_task_at_once, read_product_work, read_task, why_stopped
+from ...state.tasks.task import Task, lock_task_at_once, read_product_work, read_task
 from ..steps.end_attempt import RunEnd, emit_outcome, end_attempt
 from ..steps.finalize import start_next
 from .checks import record_check
@@ -98,7 +98,8 @@ def repair_task(
     task = transact(services.engine, read_task, deadline, task_id)
     # A cancelled task is at work until its run has ended, too. With an outcome that was recorded before, the
     # run's next Plan would take itself for redriven, and claim another attempt.
-    at_work = not _waits_in_vain(services, task, deadline) and is_at_work(services.executions, task)
+    waits_in_vain = task.is_waiting and task.roadmap_is_deleted
+    at_work = not waits_in_vain and is_at_work(services.executions, task)
     if at_work or not may_be_compared(services, task, deadline):
         if task.is_ours and task.status != "processing" and not dry_run:
             # Its pause doubles; but the end of the work on it is a change, after which it is checked again.
@@ -120,14 +121,6 @@ def repair_task(
 
     result = transact_in_parts(services.engine, repair, deadline)
     return after_end(services, task, run_end, result, deadline, dry_run=dry_run)
-
-
-def _waits_in_vain(services: Services, task: Task, deadline: Deadline) -> bool:
-    """Whether the task's attempt waits in the queue, and its roadmap was deleted meanwhile."""
-    if not task.is_waiting:
-        return False
-    subject = task.task_id, task.attempt, task.execution_arn
-    return transact(services.engine, why_stopped, deadline, *subject).roadmap_deleted
 
 
 def may_be_compared(services: Services, task: Task, deadline: Deadline) -> bool:

@@ -197,7 +197,7 @@ class _ClaimTransaction:
         events = [attempt.event for attempt in admitted]
         state, place = self.state, None
         at_once = [one for one in admitted if (one.task_id, one.attempt) == (task_id, new.attempt)]
-        if at_once:
+        if at_once:  # its event is that of its admission
             state = QueueState(at_once[0].state)
         elif state is QueueState.WAITING and (place := read_place(connection, task_id, new.attempt)):
             events.append(claimed.events.queued(start.actor, start.cause, place.position))

@@ -91,6 +91,6 @@ def _is_permitted(candidate: Candidate, load: Load) -> bool:
 
 
 def _others_use_the_queue(queue_key: str, load: Load) -> bool:
-    """Whether another user waits, or has entered recently: not, if both recent keys are this user's."""
+    """Whether another user waits, or has entered recently. This user is among the candidates, too."""
     keys = {load.first_recent, load.last_recent} - {None} | {one.queue_key for one in load.candidates}
     return keys != {queue_key}

@@ -14,11 +14,12 @@ MOST_AHEAD = 1_000
 FEWEST_ENDED = 10
 """With fewer attempts that have ended in the last hour, the start is not estimated."""
 
-# Counts the waiting attempts before one, and their tokens; no row if it does not wait. An attempt's tag is
-# the virtual time that its key (user or tenant) will have when it is next: the present one, and the tokens of
-# the key's own waiting attempts before it (`earlier`). Admission takes attempts in the order of their tags.
-# `k.virtual_time <= own.tag` saves reading the keys that come later in any case. Bulk attempts come after all
-# interactive ones, but one of them is always at work.
+# Counts the waiting attempts that come before one, and their tokens; no row if it does not wait. Admission
+# takes the attempts of a class in the order of their tags: the virtual time that an attempt's key (user or
+# tenant) will have when the attempt is the key's next one, which is the present one and the tokens of the
+# key's waiting attempts before it. `own`: the attempt, with the number and tokens of its key's before it.
+# `ahead_of_other_keys`: those with a smaller tag; `virtual_time <= own.tag` leaves out keys of which none can
+# have one. Before a bulk attempt, also all interactive ones. The last LIMIT is that of the whole UNION.
 AHEAD = text(f"""
 WITH own AS MATERIALIZED (
     SELECT q.class, q.queue_key, earlier.attempts, earlier.tokens, k.virtual_time + earlier.tokens AS tag

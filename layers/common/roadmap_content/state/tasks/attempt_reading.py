@@ -28,9 +28,9 @@ LATEST_ACTOR = text("""
 SELECT actor FROM content_attempts WHERE task_id = :task_id ORDER BY attempt DESC LIMIT 1
 """)
 
-# Reads a page of a task's attempts. `temporary` has the numbers of transient failures by error code: of the
-# items in the attempt's scope, because those of other items are recorded again from earlier attempts: all, if
-# it was cancelled before its plan. A part that the scope does not have limits nothing.
+# Reads a page of a task's attempts. `temporary` has the numbers of the attempt's own transient failures by
+# error code: those of items outside its scope are copied from earlier attempts, as are all of an attempt that
+# was cancelled before its plan. A part that the scope does not have limits nothing.
 PAGE = text("""
 SELECT attempt, actor, cause, reason, execution_arn, redrive_count, step, claimed_at, ended_at, outcome,
     planned, saved, failed, generated, tokens, scope,

@@ -66,9 +66,9 @@ FOR NO KEY UPDATE
 REQUEST = text("SELECT CAST(user_request AS text) FROM roadmap_tasks WHERE task_id = :task_id")
 
 # Gives a task its next attempt. Guarantees: of several claims of the same attempt, exactly one succeeds; none
-# succeeds for a task that was cancelled after it had been read, or for an execution of an earlier life of the
-# task: its attempts have higher numbers. Returns the task as `READ` does, before its attempt enters the
-# queue.
+# succeeds for a task that was cancelled after it had been read (`:was_cancelled`: before), or for an
+# execution of an earlier life of the task: in this one, the row began again with 0, so that the attempt of
+# that execution has a higher number. Returns the task as `READ` does, before its attempt enters the queue.
 CLAIM = text(f"""
 UPDATE roadmap_tasks t SET
     attempt = attempt + 1, execution_arn = :execution_arn, status = 'processing',
@@ -150,8 +150,8 @@ ORDER BY o.task_id <> :task_id, o.task_id
 """)
 
 # Finds the tasks of an execution: those with it in their row, and that in its input (`:task_id`), if it ended
-# before its claim. A row that is younger than the execution was made again, and is not its task; without the
-# time of its start, it is.
+# before its claim. A row that is younger than the execution was made again, and is not its task; with an
+# unknown start (NULL), it is taken for it.
 BY_EXECUTION = text(f"""
 SELECT task_id FROM roadmap_tasks
 WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0
@@ -302,7 +302,7 @@ def lock_task(connection: Connection, task_id: str, user_id: str | None = None) 
     connection.execute(LOCK, {"task_id": task_id, "user_id": user_id})
 
 
-def disown_tasks(connection: Connection, user_id: str, task_ids: Sequence[str], mark: str | None) -> None:
+def disown_tasks(connection: Connection, user_id: str, task_ids: Sequence[str], mark: str) -> None:
     """Make a user's tasks the product's own again: no sweep, and no late step, writes anything for them."""
     connection.execute(DISOWN, {"user_id": user_id, "tasks": list(task_ids), "mark": mark})
 
@@ -386,7 +386,7 @@ class StopReasons(NamedTuple):
     """No reason: whether the product's log exists. It is asked here because a round trip takes longer."""
 
 
-def why_stopped(connection: Connection, task_id: str, attempt: int, execution_arn: str | None) -> StopReasons:
+def why_stopped(connection: Connection, task_id: str, attempt: int, execution_arn: str) -> StopReasons:
     """The reasons to start nothing more for the attempt of an execution, in one statement: it is read before
     each item.
     """
@@ -414,7 +414,9 @@ def record_task_outcome(
     summary: Mapping[str, Any],
     message: str | None,
 ) -> bool:
-    """Write an attempt's outcome; `False` if a newer attempt owns the task and nothing was written."""
+    """Write an attempt's outcome; `False` if the row has another attempt: then nothing is written. `message`
+    is the error shown to the owner; `None` if there is none.
+    """
     failed = outcome.failed_concepts
     written = connection.execute(
         RECORD,
