@@ -34,8 +34,8 @@ from roadmap_content.api.parameters import (
     Time,
     UserId,
     Version,
-    changing,
     exact_id,
+    with_change,
 )
 from roadmap_content.api.preview import preview_retry
 from roadmap_content.api.restores import Author, Restore
@@ -369,7 +369,7 @@ def post_retry(
     """
     caller = api.caller
     user = caller.changes_for(user_id)
-    scope = changing(Scope(concept_id, content_type, regenerate), change)
+    scope = with_change(Scope(concept_id, content_type, regenerate), change)
     if force_checkpoint and (take_over or scope != WHOLE_TASK):
         raise InvalidRequestError("force_checkpoint cannot be combined with take_over or a part of the items")
     if dry_run:

@@ -61,7 +61,7 @@ def cancel_task(
         is_cancelled_now = task.status != "cancelled"
         status = "cancelled"
         if is_cancelled_now:  # first, also if the task is then completed: that lifts a cancellation
-            by = actor.partition(":")[0]  # no name: the row is another user's, and the event has it
+            by = actor.partition(":")[0]  # `user` or `operator`: the owner reads it; the event has the name
             cancel_row(connection, task_id, f"Cancelled by {by}" + (f": {reason}" if reason else ""))
             forget_next_attempt(connection, task_id, task.attempt)
             if task.attempt_is_open and _misses_nothing(connection, task):

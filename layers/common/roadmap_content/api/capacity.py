@@ -33,6 +33,7 @@ VALUES (:actor, :reason, :slots_before, :slots, :tokens_per_minute_before,
     :tokens_per_minute, :stopped_before, :stopped)
 """)
 
+# Finds the latest changes.
 CHANGES = text("""
 SELECT changed_at AS at, actor, reason, slots_before, slots, tokens_per_minute_before, tokens_per_minute,
     stopped_before, stopped

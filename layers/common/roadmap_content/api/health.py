@@ -49,7 +49,9 @@ directly after the first deployment.
 """
 
 HALTED_AFTER = timedelta(minutes=10)
-"""Each sweep admits waiting attempts, so two have not, if one waits for longer while none is at work."""
+"""The time of two sweeps. Each admits waiting attempts: both have refused one that has waited for longer
+while none is at work.
+"""
 
 HEALTH_SECONDS = 5.0
 """The time of the answer: a database that hangs must be reported at once."""

@@ -332,23 +332,23 @@ def _rejected(
     bucket: Bucket, roadmap_id: str, item: Item, failures: Sequence[ItemFailure]
 ) -> list[RejectedContent]:
     """The item's latest rejected contents, the latest first, with the failures that caused them."""
-    reasons = {failure.attempt: failure for failure in failures}
+    failure_of = {failure.attempt: failure for failure in failures}
     found = bucket.entries(rejected_prefix(roadmap_id, item))
     entries = sorted(found, key=lambda entry: entry.stored_at, reverse=True)[:MAX_REJECTED]
     rejected = []
     for entry in entries:
-        number = entry.key.rsplit("/", 1)[-1].partition("-")[0]
+        number = entry.key.rsplit("/", 1)[-1].partition("-")[0]  # as `rejected_key` writes it
         attempt = int(number) if number.isdecimal() else 0
-        reason = reasons.get(attempt)
+        failure = failure_of.get(attempt)
         rejected.append(
             RejectedContent(
                 key=entry.key,
                 attempt=attempt,
-                error_code=reason and reason.error_code,
-                reason=reason and reason.reason,
+                error_code=failure and failure.error_code,
+                reason=failure and failure.reason,
                 size=entry.size,
                 stored_at=entry.stored_at,
-                text=_text(bucket, entry.key) if entry.stored_at == entries[0].stored_at else None,
+                text=_text(bucket, entry.key) if entry is entries[0] else None,
             )
         )
     return rejected

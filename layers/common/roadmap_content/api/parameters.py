@@ -83,9 +83,10 @@ def exact_id(segment: str, exact: str | None) -> str:
     return segment if exact is None else exact
 
 
-def changing(scope: Scope, change: ChangeRequest | None) -> Scope:
-    """The scope of a retry that changes saved contents, if it has a body.
-    Raises InvalidRequestError: it does not regenerate, or names the content of more than one item.
+def with_change(scope: Scope, change: ChangeRequest | None) -> Scope:
+    """The scope of a retry, with the change of saved contents that its body asks for, if it does.
+    Raises InvalidRequestError: the body has a revision without an instruction, or an instruction without
+    `regenerate`; or the revision is not that of one item, which `scope` must name.
     """
     if change is None or change == ChangeRequest():
         return scope

@@ -26,8 +26,8 @@ from ..state.tasks.scope import WHOLE_TASK, Scope
 
 Refusals = dict[Item, list[RecordedFailure]]
 
+# Sum the tokens and the generated items of past attempts: of the task, and of all tasks of its roadmap.
 OF_TASK = text(f"{COST} WHERE a.task_id = :task_id")
-
 OF_ROADMAP = text(f"""
 {COST} WHERE a.task_id IN (
     SELECT task_id FROM roadmap_tasks t WHERE {of_roadmap("t", ":roadmap_id")})
@@ -56,7 +56,7 @@ def preview_retry(
         items = list(snapshot.missing)
     else:
         snapshot, items = plan_retry(services, engine, task_id, user_id, deadline, scope, take_over=take_over)
-        if not items:
+        if not items:  # a retry is refused for concepts without a usable id
             require_usable(snapshot)
     roadmap_id = snapshot.task.roadmap_id or ""
 

@@ -106,11 +106,11 @@ class Restore:
         lock_roadmap(connection, roadmap_id)
         self.services.require_permitted(connection, task.task_id)  # a page of the erasure waits for the lock
         framework = load_framework(connection, task.roadmap_id, task.user_id)
-        merge_items(connection, roadmap_id)
+        merge_items(connection, roadmap_id)  # of two rows of an item, only one would be replaced
         found = current_revisions(connection, roadmap_id, [self.item]).get(self.item)
         if self.replacing is not None and found != self.replacing:
             raise ChangedSinceError("the item has been changed since")
-        again = self._source(connection, task)
+        again = self._source(connection, task)  # under the lock
         if again.content_url != source.content_url:
             raise ChangedSinceError("the revision has been changed since its text was checked")
         content_id = self._write(connection, roadmap_id, again._replace(content_url=key))

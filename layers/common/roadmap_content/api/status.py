@@ -111,7 +111,7 @@ def _facts(
     is_stopped: bool,
 ) -> TaskFacts:
     """The facts that decide whose turn a task is, without `sign_at` and `recovery`. If the framework cannot
-    be read, the advice is that for the code in the task's message.
+    be read, the advice is that for the code in the task's message, and a completed task counts as complete.
     """
     is_unknown = not concepts.ids and task.status != "completed"
     advices = [advice_for(each.error_code, each.stage) for each in failed]

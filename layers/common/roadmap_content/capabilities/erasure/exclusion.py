@@ -25,7 +25,8 @@ HOLD_UP = text("LOCK TABLE content_erasures IN SHARE MODE")
 
 
 def require_no_erasure(connection: Connection, task_ids: Sequence[str], read_at: datetime | None) -> None:
-    """Require that no data of the tasks' users is being erased, nor has been since they were read.
+    """Require that no data of the tasks' users is being erased, nor has been since `read_at`: the time at
+    which the caller read them in an earlier transaction (`None`: it has not).
 
     An erasure that begins later waits for the rows that the caller has locked, and finds their changes.
 

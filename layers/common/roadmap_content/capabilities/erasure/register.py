@@ -42,6 +42,7 @@ WHERE erasure_id = :erasure_id AND user_hash = :user_hash RETURNING {_COLUMNS}
 # Reads the numbers so far, and keeps others from adding to them.
 LOCK = text("SELECT removed, last_counted FROM content_erasures WHERE erasure_id = :erasure_id FOR UPDATE")
 
+# Writes the numbers, and the id of the part that was added last.
 ADD = text("""
 UPDATE content_erasures SET removed = CAST(:removed AS json), last_counted = coalesce(:part, last_counted)
 WHERE erasure_id = :erasure_id
@@ -64,7 +65,7 @@ READ = text(f"SELECT {_COLUMNS} FROM content_erasures WHERE erasure_id = :erasur
 
 ALL = text(f"SELECT {_COLUMNS} FROM content_erasures ORDER BY began_at, erasure_id")
 
-# Restores an entry from its copy; to an entry that exists, it only adds the end.
+# Restores an entry from its copy, which names no actor; to an entry that exists, it only adds the end.
 INSERT = text(f"""
 INSERT INTO content_erasures ({_COLUMNS})
 VALUES (:erasure_id, :user_hash, 'register', :product_rows, :began_at, :ended_at, CAST(:removed AS json))
@@ -141,8 +142,8 @@ def read_receipt(connection: Connection, task: Task) -> dict[str, Receipt | None
 
 
 def add_removed(connection: Connection, erasure_id: str, removed: Removed, part: str | None = None) -> None:
-    """Add to the numbers of an erasure: rows in the transaction that deletes them, which finds none when it
-    is repeated; objects, which are deleted before, with a new id of this `part`, which is counted once.
+    """Add to the numbers of an erasure. Without a `part`, in the transaction that deletes the counted rows.
+    Objects are deleted before: with a new id as `part`, a repeated try of the transaction adds nothing.
     """
     before = connection.execute(LOCK, {"erasure_id": erasure_id}).one()
     if part is None or before.last_counted != part:

@@ -332,7 +332,9 @@ def named_texts(connection: Connection, roadmap_ids: Sequence[str]) -> list[str]
 def texts_of_others(
     connection: Connection, roadmap_ids: Sequence[str], user_id: str | None = None
 ) -> list[str]:
-    """The URLs of texts of these roadmaps that rows of other roadmaps name, other than those of a user."""
+    """The URLs of texts of these roadmaps that rows of other roadmaps name. The rows of the user `user_id` do
+    not count, if it is given.
+    """
     if not roadmap_ids:
         return []
     # A URL has the prefix as it is, or percent-encoded.

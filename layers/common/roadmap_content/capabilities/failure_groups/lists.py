@@ -23,7 +23,8 @@ SELECT hour, items FROM content_failure_hours k
 WHERE k.group_id = g.group_id AND k.items > 0 ORDER BY hour DESC LIMIT 24
 """
 
-# The groups of some tasks, with their sums: computed from `chosen`, the current failures of these tasks.
+# The groups of some tasks, with their sums: computed from `chosen`, the current failures of these tasks. All
+# failures of a group have its code, stage and reason: `min` is that of any.
 _SUMS_OF_SOME = f"""
 SELECT c.*, w.state, w.actor, w.note, w.changed_at, w.until, w.until_tasks FROM (
     SELECT group_id, min(error_code) AS error_code, min(stage) AS stage, min(reason) AS reason,

@@ -58,7 +58,7 @@ def add_failure_list(api: Api) -> None:
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> FailurePage:
-        """List current failures, grouped by error code, stage, content type and normalised reason."""
+        """List current failures, grouped by error code, stage and normalised reason."""
         chosen = api.caller.filter(
             user_id,
             status=status,

@@ -31,7 +31,8 @@ MOST_COUNTED = 1_000
 
 # Finds the groups, each with its latest change and the state that follows. `first_seen` is the beginning of
 # the group's present failures: it is later than a change only if all failures of the time of the change are
-# gone. An ignored group whose limit is reached is new again.
+# gone. A group that a person calls resolved may still have failures; only a later one is a regression. An
+# ignored group whose limit is reached is new again. A group without a change is new.
 WITH_STATE = """
 SELECT s.*, c.actor, c.note, c.changed_at, c.until, c.until_tasks, CASE c.state
     WHEN 'acknowledged' THEN CASE WHEN s.items = 0 THEN 'resolved'
@@ -53,7 +54,7 @@ SELECT g.state, count(*) AS groups,
 FROM ({WITH_STATE} WHERE s.items > 0 LIMIT :limit) g GROUP BY g.state
 """
 
-# Counts those of some groups that call a person.
+# Counts those of some groups that are new or have regressed: that no person knows.
 RINGING = text(f"""
 SELECT count(*) FROM ({WITH_STATE}) g
 WHERE group_id IN (SELECT json_array_elements_text(CAST(:group_ids AS json)))

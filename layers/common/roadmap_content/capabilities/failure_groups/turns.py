@@ -20,7 +20,10 @@ _FACTS = f"""json_build_object('status', t.status, 'attempt', t.attempt, 'queue_
     'recovery', CASE WHEN w.recovery_id IS NOT NULL
         THEN json_build_array(w.recovery_id, w.attempt, w.is_paused, w.regenerates) END)"""
 
-# Whether `turn_of` calls a person for the same task.
+# Whether `turn_of` calls a person for the same task. In the order of the branches: nobody acts for it; an
+# open attempt needs a person only while a paused recovery holds it; a complete task, only if a paused
+# recovery is to replace its items; an attempt, the product or the sweep is at work; the sweep starts the next
+# attempt; a recovery is to start the task; nothing will happen by itself.
 _NEEDS_PERSON = f"""CASE
     WHEN t.attempt = 0 AND t.execution_arn IS NOT NULL OR {ROADMAP_IS_DELETED} THEN false
     WHEN a.ended_at IS NULL AND a.task_id IS NOT NULL AND NOT (t.status = 'cancelled' AND q.state = 'waiting')
@@ -31,9 +34,10 @@ _NEEDS_PERSON = f"""CASE
     WHEN w.recovery_id IS NOT NULL AND w.attempt IS NULL THEN w.is_paused
     ELSE t.status NOT IN ('cancelled', 'pending') END"""
 
-
 MOST_LOOKED_AT = 200
-"""The number of a group's oldest tasks, and of its newest, that are looked at: it may have 200,000."""
+"""The number of a group's oldest tasks, and of its newest, that are looked at: it may have 200,000. The
+description of `FailureGroup.turn` has it, too.
+"""
 
 
 def _tasks(failures: str, waiting: str) -> str:
@@ -58,7 +62,7 @@ def needs_person(waiting: str) -> str:
 
 def deciding_task(failures: str, waiting: str) -> str:
     """The facts about the task that decides the turn of a group `g`: one that needs a person; without one,
-    the one on which something acts first.
+    the one on which something acts first: an attempt, then the sweep, then a recovery.
     """
     tasks = _tasks(failures, waiting)
     return f"""coalesce((SELECT {_FACTS} {tasks} AND {_NEEDS_PERSON} LIMIT 1), (

@@ -41,6 +41,7 @@ SAVED = ("completed", "partial_failure", "failed")
 """The statuses that a filter without statuses selects for a regeneration."""
 
 STAGED_ACTIONS = frozenset({NextAction.SAVE, NextAction.REPLACE_ID, NextAction.NEXT_VERSION})
+"""The actions that save what is staged: they cost no tokens."""
 
 # The questions of a preview about `chosen`, the selected tasks.
 
@@ -90,10 +91,8 @@ def resolve(exclusions: Sequence[Exclusion], request: RecoveryRequest) -> Select
 
 
 def with_missing(selection: Selection) -> Chosen:
-    """The selected tasks, to retry their missing items: of the table that determines the order, as
-    `insert_tasks` sorts them.
-    """
-    tasks = selection.sql(f"DISTINCT {selection.order}.task_id, {selection.order}.created_at")
+    """The selected tasks, each once, to retry their missing items."""
+    tasks = selection.sql("DISTINCT t.task_id, t.created_at")
     return Chosen(f"SELECT t.*, CAST(NULL AS json) AS items FROM ({tasks}) AS t", selection.parameters)
 
 
@@ -112,7 +111,7 @@ def _preview_retries(
     connection: Connection, selection: Selection, request: RecoveryRequest
 ) -> RecoveryPreview:
     """Count the missing items of the selected tasks, with and without the filter's cause."""
-    chosen = selection.sql(f"DISTINCT {selection.order}.task_id")
+    chosen = selection.sql("DISTINCT t.task_id")
     parameters = {**selection.parameters, "limit": MAX_TASKS + 1, "sample": MAX_SAMPLE}
 
     def ask(question: str) -> Any:  # noqa: ANN401 - SQLAlchemy rows

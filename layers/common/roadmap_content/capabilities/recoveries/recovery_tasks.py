@@ -97,7 +97,8 @@ WHERE r.recovery_id = :recovery_id AND (r.canary OR NOT :canary) AND r.result = 
 ORDER BY r.position LIMIT :limit
 """)
 
-# Records a claimed attempt, in the transaction of the claim; 0 rows if the task does not wait any more.
+# Records a claimed attempt, in the transaction of the claim; with `:canary`, only of a task of the canary. 0
+# rows: the task does not wait any more, or must wait for the end of the canary.
 CLAIM = text("""
 UPDATE content_recovery_tasks SET
     result = 'running', attempt = :attempt, started_at = now()
@@ -220,8 +221,8 @@ class WaitingTask(NamedTuple):
 
 
 def insert_tasks(connection: Connection, recovery_id: str, chosen: Chosen, canary: int, limit: int) -> int:
-    """Store the tasks that are chosen now, oldest first, `limit` at most; return their number. The first
-    `canary` of them are the canary.
+    """Store the tasks that are chosen now, oldest first; return their number. The first `canary` of them are
+    the canary. `limit` is more than a recovery may have: the caller refuses it, whichever tasks are stored.
     """
     statement = f"""
 INSERT INTO content_recovery_tasks (recovery_id, position, task_id, canary, items)

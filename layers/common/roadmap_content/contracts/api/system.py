@@ -98,7 +98,7 @@ class Health(Payload):
     """The groups of current failures by state."""
 
     failure_groups_ringing: Count = 0
-    """The new and regressed groups with a task that needs a person."""
+    """The new and regressed groups with a task that needs a person, looked for as for a group's `turn`."""
 
     database: list[DatabaseFinding] = Field(
         default=[], description="What keeps this system from working in the product's database."
