@@ -26,7 +26,7 @@ from urllib3.exceptions import HTTPError
 RESOURCES = 3  # that must remain if dead ones are removed; with fewer, the item is rejected
 THREADS, MAX_REDIRECTS = 32, 5
 CHECK_SECONDS, SECONDS = 30.0, 5.0
-"""For the links of an event, of which those that are not checked by then stay; and for each wait."""
+"""The limit for all links of an event (those that are not checked by then stay), and for one wait."""
 
 TLS = ssl.create_default_context()
 PORTS = {"http": 80, "https": 443}
@@ -109,15 +109,15 @@ def _links_of_text(markdown: str) -> Iterator[tuple[re.Match[str], str]]:
 
 def _without_code_spans(line: str) -> str:
     """A line with spaces for code: from a run of backticks to the next one of the same length."""
-    parts = re.split("(`+)", line)
-    last = {ticks: number for number, ticks in enumerate(parts) if number % 2}
-    number = 1
-    while number < len(parts):
-        if last[parts[number]] > number:
-            end = parts.index(parts[number], number + 1)
-            parts[number : end + 1] = [" " * len(part) for part in parts[number : end + 1]]
-            number = end
-        number += 2
+    parts = re.split("(`+)", line)  # texts, and at the odd places runs
+    last = {run: place for place, run in enumerate(parts) if place % 2}
+    place = 1
+    while place < len(parts):
+        if last[parts[place]] > place:  # otherwise no run closes it
+            end = parts.index(parts[place], place + 1)
+            parts[place : end + 1] = [" " * len(part) for part in parts[place : end + 1]]
+            place = end
+        place += 2
     return "".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""The REST API of tasks: lists, status, items, attempts, failures, health, and retry."""
+"""The REST API of tasks and their contents: reads, retry, cancel and restore; lists of failures; health."""
 
 from typing import Annotated, Any
 

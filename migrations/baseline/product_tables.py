@@ -183,7 +183,8 @@ WHERE EXISTS (SELECT FROM {referring} referring WHERE {matches})
 ORDER BY 1
 """
 
-# Reads every unique index of a table that is checked immediately, with its key columns.
+# Reads every unique index of columns of a table, with these, that is checked at each statement: one that is
+# checked at the COMMIT permits a moment with two rows.
 UNIQUE_INDEXES = """
 SELECT CAST(i.indexrelid AS regclass) AS name, ARRAY(
     SELECT CAST(a.attname AS text)
@@ -195,7 +196,7 @@ WHERE i.indrelid = to_regclass(:table) AND i.indexprs IS NULL
     AND i.indisunique AND i.indisvalid AND i.indimmediate
 """
 
-# Whether a table has a complete index that begins with `roadmap_id`.
+# Whether a table has an index of all its rows that begins with `roadmap_id`.
 HAS_ROADMAP_INDEX = """
 SELECT EXISTS (
     SELECT FROM pg_index i JOIN pg_attribute a ON (a.attrelid, a.attnum) = (i.indrelid, i.indkey[0])

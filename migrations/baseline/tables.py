@@ -11,8 +11,9 @@ from sqlalchemy import Connection, text
 from migrations import CannotAdoptError
 
 CORE = """
--- Why an item is missing, per attempt. An index entry holds 2,704 bytes, and an id may be any text: of a
--- longer id, `concept_id` is the digest.
+-- Why an item is missing, per attempt; `content_fingerprint` is that of the refused content, if there was
+-- one. An index entry holds 2,704 bytes, and an id may be any text: `concept_id` has the digest of a long id,
+-- and `long_concept_id` the id.
 CREATE TABLE content_failures (
     task_id varchar(64) NOT NULL,
     attempt integer NOT NULL,
@@ -56,9 +57,11 @@ CREATE INDEX content_task_failure_by_user ON content_task_failures (user_id, gro
 
 -- The audit trail: one row per attempt, written with its claim and completed with its outcome. `scope` is
 -- NULL for an attempt for all missing items; `replaces` has the ids of the current rows that it replaces:
--- {content_type: {concept_id: id}}. After the task's latest attempt, `next_at` is when the next one
--- begins for which nobody has to ask. The task's user and roadmap are copied, to remove the records of tasks
--- that the product has deleted: `…_gone_since` is when a sweep first missed them.
+-- {content_type: {concept_id: id}}. `planned` to `generated` are numbers of items by content type: NULL until
+-- they are counted, {} if they cannot be known. Before the end, the only `outcome` is 'cancelled'. After the
+-- task's latest attempt, `next_at` is when the next one begins for which nobody has to ask. The task's user
+-- and roadmap are copied, to remove the records of tasks that the product has deleted: `…_gone_since` is when
+-- a sweep first missed them.
 CREATE TABLE content_attempts (
     task_id varchar(64) NOT NULL,
     attempt integer NOT NULL,
@@ -93,7 +96,8 @@ CREATE INDEX content_attempt_uncounted ON content_attempts (task_id) WHERE saved
 CREATE INDEX content_attempt_by_user ON content_attempts (user_id, task_id);
 CREATE INDEX content_attempt_by_roadmap ON content_attempts (hashtextextended(roadmap_id, 0));
 
--- Claimed attempts that wait or work, and for some time those that have ended.
+-- Claimed attempts that wait or work, and for some time those that have ended. `queue_key` is the user or the
+-- tenant, `tokens` what its counter is charged with, `grants` the batches that may be generated at once.
 CREATE TABLE content_queue (
     task_id varchar(64) NOT NULL,
     attempt integer NOT NULL,
@@ -125,7 +129,7 @@ CREATE TABLE content_queue_keys (
 );
 CREATE INDEX content_queue_key_by_time ON content_queue_keys (class, waiting, virtual_time, queue_key);
 
--- The number of slots, and the switch that stops generation: one row.
+-- The number of slots, and the switch that stops generation (not stopped: NULL): one row.
 CREATE TABLE content_capacity (
     capacity_id smallint PRIMARY KEY DEFAULT 1 CHECK (capacity_id = 1),
     slots integer NOT NULL CHECK (slots > 0),
@@ -135,7 +139,8 @@ CREATE TABLE content_capacity (
 INSERT INTO content_capacity (slots) VALUES (10);
 
 -- The outbox: events, until they are delivered and for some time after. `changes` is the number that the feed
--- makes of the event.
+-- makes of the event. `due_at` is also the end of the lease of a sender, and of the pause after a refusal;
+-- what cannot be sent is set aside. Events of recoveries have no task.
 CREATE TABLE content_events (
     event_id varchar(64) PRIMARY KEY,
     position bigint GENERATED ALWAYS AS IDENTITY,
@@ -168,14 +173,16 @@ CREATE TABLE content_checks (
 );
 CREATE INDEX content_check_by_time ON content_checks (next_check_at, task_id);
 
--- Changes of rows of finished tasks that no sweep has seen. Triggers insert them: no index.
+-- Changes that no sweep has seen: of a roadmap with a finished task of ours, or of such a task (`task_id`).
+-- Triggers insert them: no index.
 CREATE TABLE content_changes (
     change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     roadmap_id text,
     task_id text
 );
 
--- The sweeps. `places` has the task or the key up to which each scan has come.
+-- The sweeps. `places` has the task or the key up to which each scan has come; `held` is why the sweep has
+-- checked no task, `refused` the number of tasks that could not be checked.
 CREATE TABLE content_sweeps (
     swept_at timestamptz PRIMARY KEY,
     seconds double precision NOT NULL,
@@ -201,8 +208,9 @@ CREATE TABLE content_token_hours (
     PRIMARY KEY (hour, shard)
 );
 
--- The model's quota, and the bucket that invocations share: one row. NULL: none is configured, and calls
--- adapt to refusals. The first exchange fills the bucket.
+-- The model's quota (NULL: none is configured, and calls adapt to refusals), and the bucket that invocations
+-- share: one row. `supplied` and `promised` are the sums of all tokens that the quota has supplied, and that
+-- were leased. The first exchange fills the bucket.
 CREATE TABLE content_model_quota (
     quota_id smallint PRIMARY KEY DEFAULT 1 CHECK (quota_id = 1),
     tokens_per_minute bigint CHECK (tokens_per_minute > 0),
@@ -212,7 +220,8 @@ CREATE TABLE content_model_quota (
 );
 INSERT INTO content_model_quota DEFAULT VALUES;
 
--- Its leases that are not due: an invocation that was killed does not return its own.
+-- Its leases, of which `rest` tokens are not due until `supplied` is `range_end`. `seen_at` is when the
+-- invocation last asked: one that was killed does not return its lease.
 CREATE TABLE content_model_leases (
     lease_id varchar(64) PRIMARY KEY,
     range_end double precision NOT NULL,
@@ -277,8 +286,8 @@ CREATE INDEX content_origin_refused_by_age ON content_origins (origin_id) WHERE 
 """Former contents, and how each came to be."""
 
 CAPABILITIES = """
--- The sums of `content_task_failures` by group, and by group and hour, updated in the same transactions. What
--- failed in an hour stays when it is healed: in the hour of its end, by whose attempt.
+-- The sums of `content_task_failures` by group, and by group and hour, updated in the same transactions. The
+-- numbers of an hour after `items` only grow: what has failed, and what was healed, by whose attempt.
 CREATE TABLE content_failure_groups (
     group_id varchar(32) PRIMARY KEY,
     error_code text NOT NULL,
@@ -305,7 +314,8 @@ CREATE TABLE content_failure_hours (
 );
 CREATE INDEX content_failure_hour_by_time ON content_failure_hours (hour);
 
--- What operators decided about failure groups, and when; the latest change of a group applies.
+-- What operators decided about failure groups, and when; the latest change of a group applies. A group is
+-- ignored `until` a time, or a number of tasks.
 CREATE TABLE content_group_changes (
     change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     group_id varchar(32) NOT NULL,
@@ -318,8 +328,10 @@ CREATE TABLE content_group_changes (
 );
 CREATE INDEX content_group_change_by_group ON content_group_changes (group_id, change_id);
 
--- Bulk recoveries, and the result for each of their tasks. `items` has the items that a recovery regenerates,
--- with the revisions that it replaces (NULL: it retries missing items); `undone` is what an undo did to them.
+-- Bulk recoveries, and the result for each of their tasks. `canary` and `breaker` are numbers of tasks (0:
+-- none), `paid` is that of the ended tasks that have used tokens. `items` has the items that a recovery
+-- regenerates, with the revisions that it replaces (NULL: it retries missing items); `undone` is what an undo
+-- did to them.
 CREATE TABLE content_recoveries (
     recovery_id varchar(64) PRIMARY KEY,
     state varchar(32) NOT NULL CHECK (state IN ('waiting', 'canary', 'running', 'paused', 'paused_by_breaker',

@@ -217,9 +217,9 @@ BEGIN
 END;
 """
 
-# `content_references`: the columns that refer to a table, by a foreign key, or as `quiz_attempts.quiz_id`
-# without one. `content_is_referenced`: whether one of them refers to a row; of a quiz, true if a migration
-# has seen `quiz_attempts.quiz_id`, and it is gone.
+# `content_references`: the columns that refer to a table, by a foreign key (the first, if it has several), or
+# as `quiz_attempts.quiz_id` without one. `content_is_referenced`: whether one of them refers to a row; of a
+# quiz, true if a migration has seen `quiz_attempts.quiz_id`, and it is gone.
 REFERENCES = """
 CREATE FUNCTION content_references(target regclass)
 RETURNS TABLE (referring regclass, own_column name, far_column name)
@@ -296,7 +296,8 @@ $$
 """
 
 # Lets a new row replace the concept's older ones: they are archived and deleted. One that another row refers
-# to is kept: it gets the content of the new row, which is not inserted then. A row that cannot be locked for
+# to is kept: it gets the content of the new row, which is not inserted then. If there are several, the last
+# gets it, and the others stay until `content_merge_items`. A row that cannot be locked for
 # deletion, but can be locked for an update, is about to be referred to. A new row whose key exists changes
 # nothing here: the insert becomes an update, or fails as it would without us.
 BEFORE_ITEM = """

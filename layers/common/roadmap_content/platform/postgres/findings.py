@@ -66,5 +66,5 @@ def read_findings(connection: Connection) -> Sequence[DatabaseFinding]:
 
 
 def condense_findings(connection: Connection) -> None:
-    """Remove all but the newest finding of each object. Triggers may have written many."""
+    """Remove old findings, and all but the newest of each object. Triggers may have written many."""
     connection.execute(CONDENSE)

@@ -27,7 +27,8 @@ IS_CHECKED = f"""t.status IN ('completed', 'partial_failure', 'failed', 'cancell
 
 # Takes the oldest changes, and plans a check, now, of each task that they name, or of each finished task of
 # ours in their roadmaps; `:first` is the pause after it. `OFFSET 0` forces one lookup per roadmap, in the
-# index on 100 characters of its id, whatever the statistics.
+# index on 100 characters of its id, whatever the statistics. In the order of the tasks: two invocations that
+# plan the same checks then wait for each other instead of deadlocking.
 PLAN = text(f"""
 WITH taken_changes AS (
     DELETE FROM content_changes WHERE change_id IN

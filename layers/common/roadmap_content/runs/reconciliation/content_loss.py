@@ -30,8 +30,8 @@ SECONDS = 20.0
 """The time limit of the query."""
 
 # Reads the recorded outcomes of the tasks that are checked next, and whether their roadmaps have rows of each
-# content type now (its own statement, with the task's roadmap). These tasks are those that are due, and then
-# those that changed most recently; their number does not depend on the number of tasks.
+# content type now, by the statement of the type. These tasks are a sample, of one size for any number of
+# tasks: those that are due, and then those that changed most recently.
 OUTCOMES = text(
     "SELECT t.roadmap_id, CAST(t.execution_summary AS text) AS summary, "
     + ", ".join(

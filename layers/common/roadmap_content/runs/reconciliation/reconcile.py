@@ -86,7 +86,7 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
 
     Raises:
         NotReconciledError: names a task that could not be reconciled; all others were checked.
-        SweepHeldError: the sweep changed nothing.
+        SweepHeldError: no task was checked, and nothing was removed.
         DatabaseUnavailableError: no task was checked.
     """
     if request.detail is not None:
@@ -117,7 +117,7 @@ def _sweep(request: ReconcileRequest, services: Services, deadline: Deadline) ->
         run_jobs(jobs, services, deadline)
         repairs = Repairs() if held else _check_tasks(services, deadline, is_scheduled=is_scheduled)
     except DatabaseUnavailableError:
-        if is_scheduled:  # the sweep runs; the database's page has the cause
+        if is_scheduled:  # the schedule works: the alarm of the database reports the cause, not this one
             emit({Metric.SWEEPS: 1})
         raise
     emit({Metric.TASKS_REPAIRED: len(repairs.repaired)})

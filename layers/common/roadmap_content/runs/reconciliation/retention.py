@@ -51,8 +51,8 @@ def retentions(services: Services) -> list[tuple[Retention, int]]:
 
 
 def _remove(services: Services, retention: Retention, days: int, deadline: Deadline) -> int:
-    """Remove the oldest rows of a rule that are older than this many days, `STEP` at most; return their
-    number.
+    """Remove the rows of a rule that are older than this many days, the oldest first, `STEP` at most; return
+    their number. The age is compared after the LIMIT: a step reads no more rows than that by the index.
     """
     table, since = retention.table or retention.name, retention.since
     by_age = f"""

@@ -31,7 +31,7 @@ def count_superseded(services: Services, deadline: Deadline) -> None:
 
 def _count(connection: Connection, task_id: str, attempt: int, outcome: str) -> None:
     """Count one attempt. Each missing item has failed; in a cancelled attempt only those with a recorded
-    failure: the others were not started.
+    failure: the others were not started. Without a readable framework, its numbers are unknown.
     """
     missing = _missing(connection, task_id, attempt)
     if missing is None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from ...platform.storage.keys import prefixes_of
 
-# Inserts a sweep.
+# Inserts a sweep, once also if the transaction is repeated.
 RECORD = text("""
 INSERT INTO content_sweeps
     (swept_at, seconds, checked, repaired, refused, finished, places, held)
@@ -47,7 +47,7 @@ class Sweep(NamedTuple):
 
 
 def record_sweep(connection: Connection, sweep: Sweep) -> None:
-    """Record a sweep, once also if the transaction is repeated."""
+    """Record a sweep."""
     connection.execute(RECORD, sweep._asdict() | {"places": json.dumps(sweep.places)})
 
 

@@ -58,8 +58,8 @@ class Repairs:
 def repair_each(
     task_ids: Iterable[str], repair: Callable[[str], Repair | None], deadline: Deadline
 ) -> Repairs:
-    """Repair each task while there is time. Locked ones are tried again: their locks may be released. An
-    error of one task is recorded in the result, and does not stop the next.
+    """Repair each task while there is time, at least one. Locked ones are tried again: their locks may be
+    released. An error of one task is recorded in the result, and does not stop the next.
     """
     repairs = Repairs()
     for _ in range(TRIES):

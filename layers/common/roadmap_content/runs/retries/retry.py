@@ -123,6 +123,7 @@ def _start(
     logger.set_correlation_id(execution_arn)  # the run logs the same id
     logger.info("attempt_claimed", task_id=task.task_id, attempt=claimed.attempt, total_items=len(items))
     waits = claimed.is_waiting
+    # Not a regeneration: what is staged under an item's own key is the content that it replaces.
     if (
         waits
         and not start.scope.regenerate

@@ -84,7 +84,8 @@ def end_attempt(
         account = Account(unknown_outcome())
     outcome = account.outcome
     if outcome.status == COMPLETED and run_end.belongs_to_run(task):
-        # Redriven over the API after its plan: nothing is left to do for the attempt claimed for the redrive.
+        # If a redrive over the API has claimed the next attempt for this execution since its plan, that
+        # attempt ends here, too: nothing is left to do for it.
         attempt = task.attempt
     is_current = task.attempt == attempt
 

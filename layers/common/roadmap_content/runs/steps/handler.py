@@ -65,13 +65,13 @@ def _identifiers(event: dict[str, Any]) -> dict[str, Any]:
     run, plan, batch = (event.get(part) or {} for part in ("input", "plan", "batch"))
     if not all(isinstance(part, dict) for part in (run, plan, batch)):
         return {}
-    named = {
+    ids = {
         "task_id": plan.get("task_id", run.get("task_id")),
         "attempt": plan.get("attempt", run.get("attempt")),
         "roadmap_id": plan.get("roadmap_id"),
         "batch": batch.get("number"),
     }
-    return {key: value for key, value in named.items() if value is not None}
+    return {name: value for name, value in ids.items() if value is not None}
 
 
 def _execution_arn(event: dict[str, Any]) -> str | None:
