@@ -72,8 +72,8 @@ def read_item_map(
     *,
     with_stages: bool,
 ) -> ItemMap:
-    """Read the items of a page of at most `limit` concepts, as many as fit into an answer. S3 is only asked
-    about items of which the tables have neither a row nor a failure.
+    """Read the items of a page of at most `limit` concepts, as many as fit into an answer, `with_stages` with
+    their names. S3 is only asked about items of which the tables have neither a row nor a failure.
 
     Raises:
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: there are no items.

@@ -143,7 +143,7 @@ class Restore:
         try:
             read_text(self.services.bucket, task.roadmap_id or "", source.content_url, MOST_TEXT_BYTES)
         except ObjectTooLargeError:
-            pass  # such a text is the product's, and its key has no hash
+            pass  # ours has at most `MAX_STAGED` bytes; the key of one of the product has no hash to check
         except TextUnavailableError as error:
             raise RestoreRefusedError(f"revision {self.revision_id!r}: {error}") from None
         return self.services.bucket.key_in(source.content_url)

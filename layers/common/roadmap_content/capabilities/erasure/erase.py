@@ -251,6 +251,7 @@ class _Part(NamedTuple):
 
         def end(connection: Connection) -> tuple[register.Entry, Removed] | None:
             rows.hand_over(connection, user_id)
+            # After a replay, newer rows stay: the user has come back.
             if self.request.replay is None and rows.is_named(connection, user_id):
                 if nothing_found and not quiet_at(connection, user_id, self.before):
                     raise rows.RuleMissingError("rows of the user are left that belong to no task or roadmap")
@@ -317,8 +318,12 @@ def _clear(bucket: Bucket, page: _Page, deadline: Deadline, *, erase: bool) -> C
 
 
 def due_erasures(services: Services, deadline: Deadline) -> ReplayAnswer:
-    """Unite the registers of database and bucket; return the erasures of users with rows in the database."""
-    entries = transact(services.engine, register.unite, deadline, services.bucket)
+    """Unite the registers of database and bucket: each gets the entries and the ends that only the other one
+    has. Return the erasures of users with rows in the database.
+    """
+    copies = register.read_copies(services.bucket)
+    entries = transact(services.engine, register.add_copies, deadline, copies)
+    register.complete_copies(services.bucket, copies, entries)
     users = transact(services.reading_engine, rows.all_users, deadline)
     known = {register.hash_user(services.erasure_key, user): user for user in users} if entries else {}
     due = [

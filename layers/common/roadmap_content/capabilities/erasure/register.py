@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -24,7 +24,8 @@ _MARK = "erasure:"
 
 _COLUMNS = "erasure_id, user_hash, actor, product_rows, began_at, ended_at, removed"
 
-# Begins the erasure of a user, or continues the one that runs. Guarantees: at most one runs.
+# Begins the erasure of a user, or continues the one that runs. Guarantees: at most one runs. The rows of the
+# product go if one of its requests asks for that.
 BEGIN = text(f"""
 INSERT INTO content_erasures AS e (erasure_id, user_hash, user_id, actor, product_rows, removed)
 VALUES (:erasure_id, :user_hash, :user_id, :actor, :product_rows, '{{}}')
@@ -162,21 +163,27 @@ def store_copy(bucket: Bucket, entry: Entry) -> None:
     bucket.put(_key_of(entry.erasure_id), json.dumps(document, default=datetime.isoformat).encode())
 
 
-def unite(connection: Connection, bucket: Bucket) -> Sequence[Entry]:
-    """Unite the register in the database with its copies in the bucket: each gets the entries and the ends
-    that only the other one has. Return all entries, the oldest first.
-    """
+def read_copies(bucket: Bucket) -> list[dict[str, Any]]:
+    """The copies of all entries in the bucket."""
     keys = bucket.all_keys(ERASURES, after=ERASURES)
-    copies = [json.loads(found.body) for found in in_parallel(bucket.get, keys) if found is not None]
+    return [json.loads(found.body) for found in in_parallel(bucket.get, keys) if found is not None]
+
+
+def add_copies(connection: Connection, copies: Sequence[Mapping[str, Any]]) -> list[Entry]:
+    """Add the entries and the ends to the database that only the copies have; return all entries, the oldest
+    first.
+    """
     for copy in copies:
-        connection.execute(INSERT, copy | {"removed": json.dumps(copy["removed"])})
-    entries = [_entry(row) for row in connection.execute(ALL)]
+        connection.execute(INSERT, {**copy, "removed": json.dumps(copy["removed"])})
+    return [_entry(row) for row in connection.execute(ALL)]
+
+
+def complete_copies(bucket: Bucket, copies: Sequence[Mapping[str, Any]], entries: Sequence[Entry]) -> None:
+    """Write the copies of the entries that have none, or one without their end."""
     has_end_in_copy = {copy["erasure_id"]: copy["ended_at"] is not None for copy in copies}
     for entry in entries:
-        has_end = entry.ended_at is not None
-        if has_end_in_copy.get(entry.erasure_id) != has_end:  # also without a copy
+        if has_end_in_copy.get(entry.erasure_id) != (entry.ended_at is not None):
             store_copy(bucket, entry)
-    return entries
 
 
 def _entry(row: Row[Any]) -> Entry:

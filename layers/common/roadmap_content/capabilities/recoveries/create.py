@@ -267,8 +267,8 @@ FROM (SELECT task_id, created_at, content_type, json_object_agg(concept_id, revi
 GROUP BY task_id, created_at
 """
 
-# Counts the items of `chosen_items` by content type, without those of running tasks, which are refused; all
-# with recorded tokens, and these tokens.
+# Counts `chosen_items` by content type, without those of running tasks, which are refused; and all tasks. The
+# tokens of an item are estimated from those that have recorded ones: their number (`priced`), and their sum.
 _PREVIEW = """
 SELECT content_type, count(*) FILTER (WHERE status <> 'processing') AS items,
     (SELECT count(DISTINCT task_id) FROM chosen_items) AS tasks,
@@ -308,10 +308,11 @@ def _preview_regeneration(
 
 def _chosen_items(selection: Selection, regeneration: RegenerationFilter) -> tuple[str, dict[str, Any]]:
     """The beginning of a statement, with its parameters: a WITH of `chosen_items`, the saved items to
-    regenerate, each with the task that regenerates it. Of several tasks of a roadmap, that is the oldest one
-    that this system has run, or else the oldest.
+    regenerate, each with the task that regenerates it. Of several tasks of a roadmap's owner, that is the
+    oldest one that this system has run, or else the oldest.
     """
     conditions = [_CONDITIONS[name] for name in regeneration.conditions]
+    # In both parts: the first then reads the tasks of this roadmap only.
     of_roadmap = _CONDITIONS["roadmap_id"] if regeneration.roadmap_id is not None else "true"
     columns = "t.task_id, t.roadmap_id, t.user_id, t.attempt, t.created_at, t.status"
     statement = f"""

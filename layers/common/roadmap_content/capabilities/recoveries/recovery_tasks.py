@@ -222,7 +222,7 @@ class WaitingTask(NamedTuple):
 
 def insert_tasks(connection: Connection, recovery_id: str, chosen: Chosen, canary: int, limit: int) -> int:
     """Store the tasks that are chosen now, oldest first; return their number. The first `canary` of them are
-    the canary. `limit` is more than a recovery may have: the caller refuses it, whichever tasks are stored.
+    the canary. `limit` is one more than a recovery may have: the caller then refuses, whichever are stored.
     """
     statement = f"""
 INSERT INTO content_recovery_tasks (recovery_id, position, task_id, canary, items)
