@@ -296,7 +296,7 @@ def _revision_reads(
     table: str, key: str, condition: str, version_column: str | None, size: str, content_url: str
 ) -> tuple[str, str]:
     """The statements `listing` and `source` of a content table. Both read `revisions`: an item's rows in the
-    archive, and those of its table, each as a JSON `document`.
+    archive, where an index has the hashes of ids, and those of its table, each as a JSON `document`.
     """
     version = "CAST(NULL AS integer)"
     if version_column is not None:
@@ -336,9 +336,9 @@ FROM revision r WHERE revision_id = :revision_id
     return listing, source
 
 
-# Gives an item's row the content of a former one, unless they differ in `generated_at` only: a function of
-# the migration updates all columns but the key. Columns that were added since the row was archived keep their
-# values.
+# Gives an item's row, `older`, the content of a former one, unless they differ in `generated_at` only: a
+# function of the migration updates all columns but the key. Columns that were added since the former one was
+# archived keep their values.
 _REPLACE = """
 SELECT content_replace_item('{table}', '{key}', older, newer) FROM (
     SELECT older, json_populate_record(json_populate_record(older, CAST(:source AS json)),

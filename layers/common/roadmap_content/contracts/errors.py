@@ -216,7 +216,7 @@ class DatabaseUnavailableError(TransientError, code="DatabaseUnavailable", is_ex
 
 
 class RolesUnavailableError(DatabaseUnavailableError, code="DatabaseUnavailable", is_excused=True):
-    """Health cannot be read. The message has no text of a statement, and is shown to operators."""
+    """The reader's role cannot read the database, nor health. Operators see the message: it has no SQL."""
 
 
 class StorageUnavailableError(TransientError, code="StorageUnavailable"):

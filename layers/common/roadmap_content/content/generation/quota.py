@@ -84,6 +84,8 @@ class ModelQuota:
         self._clock = clock
         self._lock = threading.Lock()
         self._is_limited = True
+        """Until an exchange finds that no quota is configured."""
+
         self._waiting: dict[int, float] = {}
         """The tokens that each thread waits for, in the order of their first tries. Threads enter and leave
         without the lock, so it is iterated as a copy.

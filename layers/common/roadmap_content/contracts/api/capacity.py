@@ -89,8 +89,8 @@ class QueuePlace(Payload):
     at_least: Annotated[
         bool,
         Field(
-            description="Whether others may still come before it: between a user's own attempts, while the "
-            "user has one at work, before a bulk attempt, and a bulk attempt if none is at work."
+            description="Whether others may still come before it: if another attempt of the user waits "
+            "before it or is at work, if it is a bulk attempt, or if a bulk attempt waits."
         ),
     ]
     stopped: Annotated[bool, Field(description="Whether an operator has stopped generation.")]

@@ -86,7 +86,8 @@ RETURNING {_ROW}, now() AS claimed_at, true AS attempt_is_open,
 IS_COMMITTED = text("SELECT pg_xact_status(CAST(:transaction_id AS xid8)) = 'committed'")
 
 # Writes an attempt's outcome. Guarantees: only the row's own attempt writes; a cancelled task keeps its
-# status, step and message. The step is one of the product's steps, because its pages support no others.
+# status, step and message; an outcome that is recorded again keeps its time. The step is one of the product's
+# steps, because its pages support no others.
 RECORD = text("""
 UPDATE roadmap_tasks SET
     status = CASE status WHEN 'cancelled' THEN status ELSE :status END,
@@ -216,7 +217,9 @@ class Task:
     updated_at: datetime
     completed_at: datetime | None
     claimed_at: datetime
-    """When the row's attempt was claimed; exact also if the local time of `updated_at` occurs twice."""
+    """When the row's attempt was claimed, exact also if the local time of `updated_at` occurs twice; without
+    an attempt, `updated_at`.
+    """
 
     queue_state: str | None
     """The `QueueState` of the row's attempt; `None` if it was not claimed through the queue."""

@@ -87,16 +87,17 @@ def turn_of(facts: TaskFacts) -> Turn:
         return Turn(who=Who.NOBODY, why="The data of its user was erased.")
     if facts.state not in (None, QueueState.ENDED):
         return _of_attempt(facts)
-    if facts.roadmap_is_deleted and facts.status != "processing":
+    if facts.roadmap_is_deleted and facts.status != "processing":  # otherwise the sweep ends it first
         return Turn(who=Who.NOBODY, why="Its roadmap is deleted.")
     recovery = facts.recovery if facts.recovery is not None and facts.recovery.starts(facts) else None
+    # A recovery starts also a pending task of the product.
     if facts.status in UNFINISHED and (facts.attempt > 0 or facts.status == "processing" or not recovery):
         return _of_unfinished(facts)
     if facts.status == "cancelled" and recovery is None:
         return Turn(who=Who.NOBODY, why="It was cancelled. A retry starts it again.")
     if facts.is_missing and facts.next_at is not None:
         return Turn(who=Who.AUTOMATIC, at=facts.next_at, why="The sweep starts the next attempt.")
-    if facts.attempt > 0 and facts.is_missing == (facts.status == "completed"):
+    if facts.attempt > 0 and facts.is_missing == (facts.status == "completed"):  # a contradiction
         return Turn(who=Who.AUTOMATIC, why="The sweep corrects the task's record.")
     if recovery is not None:
         return _of_recovery(recovery)
