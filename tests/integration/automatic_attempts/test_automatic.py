@@ -142,6 +142,19 @@ def test_a_task_cancelled_or_retried_meanwhile_is_not_changed(pipeline: Pipeline
     assert pause(pipeline) is None
 
 
+def test_a_plan_is_forgotten_when_another_task_has_saved_the_items(
+    pipeline: Pipeline, model: FakeModel
+) -> None:
+    """Regression: the plan stayed due for ever, and fifty of them would have hidden all others."""
+    pipeline.load(bundle_of(concept_ids(3), task_id="t-2"))
+    pipeline.task_id = "t-2"
+    pipeline.run()
+    assert start_due(pipeline) == 0
+    assert pipeline.rows("SELECT task_id FROM content_attempts WHERE next_at IS NOT NULL") == []
+    pipeline.task_id = "t-1"
+    assert pipeline.task()["status"] == "completed"
+
+
 def test_a_plan_that_was_replaced_after_the_sweep_read_it_is_kept(
     pipeline: Pipeline, model: FakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,8 +57,8 @@ def _start_due_attempts(services: Services, deadline: Deadline) -> None:
             break
         start = AttemptStart(AUTOMATIC, Cause.AUTOMATIC, on_claim=partial(_require_next, planned))
         try:
-            retry_task(services, planned.task_id, None, deadline, start)
-            started += 1
+            answer = retry_task(services, planned.task_id, None, deadline, start)
+            started += answer.status == "processing"  # not if nothing is missing any more
         except ContentError as error:
             logger.warning("automatic_attempt_refused", task_id=planned.task_id, **error.why)
             if is_of_this_task(error):

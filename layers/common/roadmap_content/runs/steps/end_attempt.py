@@ -23,7 +23,13 @@ from ...state.failures.groups import Remains, group_failures
 from ...state.queue.queue import release
 from ...state.recovering import read_recoveries_of
 from ...state.services import Services
-from ...state.tasks.attempts import generated_by, has_execution, plan_next_attempt, record_attempt_outcome
+from ...state.tasks.attempts import (
+    forget_next_attempt,
+    generated_by,
+    has_execution,
+    plan_next_attempt,
+    record_attempt_outcome,
+)
 from ...state.tasks.next_actions import advice_for
 from ...state.tasks.outcome import COMPLETED, OUTCOMES, SUPERSEDED, Outcome, unknown_outcome
 from ...state.tasks.task import Task, lock_task, read_task, record_task_outcome
@@ -245,12 +251,14 @@ def _record_consequences(
     services: Services, connection: Connection, task: Task, outcome: Outcome, failed: Sequence[Failure]
 ) -> Consequences:
     """Record the current failures of a task, and let capabilities plan its next attempt. `failed`: the
-    failures of this attempt. A task that had an outcome before only has its failures recorded: its
-    consequences stay.
+    failures of this attempt. A task that had an outcome before only has its failures recorded, and keeps its
+    plan unless it is complete.
     """
     groups = group_failures(outcome.failures)
     before = replace_current_failures(connection, services.failure_hooks, task.task_id, task.attempt, groups)
     if task.status != "processing":
+        if outcome.status == COMPLETED and task.next_at is not None:  # somebody else has saved the items
+            forget_next_attempt(connection, task.task_id, task.attempt)
         return Consequences(task.next_at)
     remains, is_known = Remains(task.task_id, task.attempt, groups, before), False
     for capability in services.capabilities:
