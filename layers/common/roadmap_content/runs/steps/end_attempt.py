@@ -109,7 +109,9 @@ def end_attempt(
     if is_current:
         with undone_alone(connection, "failures_not_grouped"):
             consequences = _record_consequences(services, connection, task, outcome, account.failed)
-    recoveries = read_recoveries_of(connection, services.capabilities, [task_id])
+    recoveries: Mapping[str, InRecovery] = {}
+    with undone_alone(connection, "recoveries_not_read"):
+        recoveries = read_recoveries_of(connection, services.capabilities, [task_id])
     turn = _turn_after(task, outcome, error, consequences, recoveries.get(task_id))
     if changed:
         logger.info(
