@@ -33,9 +33,10 @@ HAS_ROADMAP = """EXISTS (SELECT FROM roadmap_metadata l
     WHERE l.roadmap_id = t.roadmap_id AND l.deleted_at IS NULL)"""
 """Whether a task `t` has a roadmap that is not deleted: only then, the sweep checks and retries it."""
 
-ROADMAP_IS_DELETED = f"((t.roadmap_id IS NOT NULL OR t.attempt > 0) AND NOT {HAS_ROADMAP})"
-"""Whether the roadmap of a task `t` was deleted, softly or with its row. A task of the product has none
-before it has made one.
+ROADMAP_IS_DELETED = """((t.roadmap_id IS NOT NULL OR t.attempt > 0) AND (SELECT l.deleted_at IS NOT NULL
+    FROM roadmap_metadata l WHERE l.roadmap_id = t.roadmap_id) IS NOT FALSE)"""
+"""Whether the roadmap of a task `t` was deleted, softly or with its row (NULL). A task of the product has
+none before it has made one. Not `EXISTS`: for a page of a list, PostgreSQL would read all roadmaps.
 """
 
 
