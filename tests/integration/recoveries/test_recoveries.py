@@ -746,6 +746,12 @@ def test_a_preview_counts_tasks_that_have_no_recorded_failures(pipeline: Pipelin
     preview = send("POST", "", body).body
     assert (preview["items"]["to_generate"], preview["estimated_tokens"]) == (counts(4), None)
     assert preview["refused"] == {"RoadmapNotFound": 1}
+    pipeline.execute(
+        "INSERT INTO content_attempts (task_id, attempt, actor, cause, step, ended_at, generated, tokens)"
+        " VALUES ('t-0', 1, 'auto', 'automatic', 'ended', now(), :generated, 0)",
+        generated=json.dumps(counts(1)),
+    )
+    assert send("POST", "", body).body["estimated_tokens"] is None, "a generator that counts none is not free"
 
 
 def test_a_preview_counts_no_items_of_a_task_that_is_running(

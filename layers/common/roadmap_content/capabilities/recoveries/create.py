@@ -128,7 +128,7 @@ def _preview_retries(
     staged, to_generate = _by_next_action(retried)
     _, others_to_generate = _by_next_action(others)
     ((tokens, generated),) = ask(_PRICE)
-    per_item = int(tokens) / int(generated) if generated else None
+    per_item = int(tokens) / int(generated) if tokens and generated else None
     missing, refused = _estimate_unknown(connection, ask(_UNKNOWN))
     for content_type, items in missing.items():
         to_generate[content_type] += items
