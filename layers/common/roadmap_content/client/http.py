@@ -120,8 +120,9 @@ class HttpApi:
     ) -> HttpAnswer:
         """Send a request below `/api/v1` with the token of `caller`; without it, of the client's own user.
 
-        A request without an answer is sent again with growing pauses, if sending it twice does no harm. But
-        if the database does not answer the first one, for which the API has waited, this is raised at once.
+        A request without an answer is sent again with growing pauses, for these seconds or the client's if
+        they are more, if sending it twice does no harm. But if the database does not answer the client's
+        first request, for which the API has waited, this is raised at once, unless `resend_seconds` is given.
 
         Raises:
             ApiRefusedError: the API refused it; the message is the API's.

@@ -27,7 +27,8 @@ MOST_NAMED = 20
 # Shorter than PostgreSQL's `deadlock_timeout`: a session of the product never fails because it waits for us.
 LOCK_TIMEOUT = text("SET LOCAL lock_timeout = '800ms'")
 
-# Names the tables with a trigger of ours, in the order of locks (`:product` reversed), and then two of ours.
+# Names the tables with a trigger of ours, in the order of locks (`:product` reversed), and then those two of
+# ours that each claim writes.
 LOCKED = text(r"""
 SELECT CAST(CAST(c.oid AS regclass) AS text) FROM pg_class c
 WHERE c.oid IN (SELECT tgrelid FROM pg_trigger WHERE tgname LIKE 'content\_%')
@@ -45,7 +46,8 @@ ORDER BY 1 LIMIT {MOST_NAMED}
 """)
 
 # Names everything that has a name of ours, in any schema, and every right of our roles on a table. Not a
-# table of the product whose name begins in the same way.
+# table of the product whose name begins in the same way: ours are this role's, the kept ones perhaps of the
+# role that has adopted the database before.
 OURS = text(r"""
 SELECT 'table' AS kind, CAST(CAST(oid AS regclass) AS text) AS name FROM pg_class
 WHERE relkind = 'r' AND (relname = ANY(:kept) OR pg_get_userbyid(relowner) = current_user

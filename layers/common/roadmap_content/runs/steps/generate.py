@@ -70,8 +70,8 @@ def generate_content(request: BatchRequest, services: Services, deadline: Deadli
     """Stage every item of a batch so that it can be saved; record the items that failed.
 
     Raises:
-        StaleAttemptError: the attempt has ended or belongs to another execution, and must not cause costs;
-            or its life of the task has ended since.
+        TaskNotFoundError, TaskCancelledError, StaleAttemptError: the attempt is over, or belongs to another
+            execution or to an earlier life of the task, and must not cause costs.
         GenerationStoppedError: some items wait. The others were staged, and are not generated again.
         DatabaseUnavailableError, StorageUnavailableError: the batch was not processed. Its staged items can
         still be saved, and the state machine continues with Save.

@@ -75,9 +75,9 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
     task, replaces = selection.snapshot.task, selection.replaces
     batch_size = services.settings.batch_size
     # Not for the items to replace: the staged content under their own key is the content that was saved.
-    to_save = [item for item in selection.items if item not in replaces]
+    missing = [item for item in selection.items if item not in replaces]
     staging = Staging(services.bucket, task.roadmap_id or "")
-    staged = _staged(staging, to_save, selection.refused, batch_size)
+    staged = _staged(staging, missing, selection.refused, batch_size)
     manifest = make_manifest(selection.snapshot.framework, selection.items, staged, batch_size, replaces)
     key = manifest_key(task_id, attempt, execution_arn, manifest.body)
     services.bucket.put(key, manifest.body)

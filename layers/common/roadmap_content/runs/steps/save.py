@@ -51,7 +51,7 @@ class SaveReport(Payload):
 def save_batch(request: BatchRequest, services: Services, deadline: Deadline) -> SaveReport:
     """Save the staged items of a batch once, and record the reasons for the items that could not be saved.
     The items are saved in one transaction, or, if they are large, in several. Idempotent, also if batches
-    overlap: a completed row is never changed.
+    overlap: of completed rows, only those that the attempt replaces are changed, once.
     """
     started = time.monotonic()
     plan, batch = request.plan, request.batch
