@@ -165,8 +165,9 @@ class ModelQuota:
                 if usage.tokens_in:
                     self._estimated_input += need.most_input
                     self._counted_input += usage.tokens_in
-            # Other invocations may wait for these tokens, and must not use what this one took in excess; a
-            # process without calls makes no further exchange.
+            # Usually the next exchange returns the tokens. At once: what others must not use, because calls
+            # used it in excess; the rest of the last call, which no exchange follows; and at intervals,
+            # because others may wait.
             is_last = not self._at_work and not self._waiting
             if self._returned < 0 or is_last or self._clock() >= self._exchanged_at + LONGEST_WAIT:
                 self._return()
@@ -178,12 +179,12 @@ class ModelQuota:
 
     def _has_enough(self) -> bool:
         """Whether there are enough tokens for the calling thread and those that came before it."""
-        before = 0.0
+        needed = 0.0
         for thread, tokens in self._waiting.copy().items():
-            before += tokens
+            needed += tokens
             if thread == threading.get_ident():
                 break
-        return not self._is_limited or before <= self._available
+        return not self._is_limited or needed <= self._available
 
     def _take(self) -> float:
         """Take the tokens of the calling thread; return how many."""

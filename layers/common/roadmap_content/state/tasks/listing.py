@@ -52,7 +52,7 @@ def of_roadmap(tasks: str, roadmap_id: str) -> str:
 
 def of_status(status: str) -> str:
     """The condition of tasks `t` with a status, which the index serves. The empty array gives the value the
-    type and the collation of the column. In the last form, the planner expects the comparison to be true.
+    type and the collation of the column. `nullif` makes the planner expect that the comparison is true.
     """
     array = f"array_append(ARRAY(SELECT status FROM roadmap_tasks LIMIT 0), {status})"
     digest = f"hash_array_extended({array}, 0)"
@@ -257,7 +257,7 @@ def _condition_of_update(task_filter: TaskFilter) -> str:
         if getattr(task_filter, name) is not None:
             bound = f"CAST(:{name} AS timestamptz)"
             conditions.append(f"t.updated_at {sign} {local(bound)} {wider} {WIDEST_SHIFT}")
-            # In this form, the planner expects it to be true, and estimates the rows by the first condition.
+            # `nullif` makes the planner expect that it is true, and estimate the rows by the first condition.
             conditions.append(f"nullif({instant('t.updated_at')} {sign} {bound}, false) IS NOT NULL")
     return " AND ".join(conditions)
 
@@ -273,7 +273,7 @@ class _Candidates(NamedTuple):
 
 
 # As in the indexes, whose entries have a limit: a user's digest, and 100 characters of other texts, with a
-# collation that has LIKE. The planner expects the comparison of users to be true.
+# collation that has LIKE. `nullif` makes the planner expect that the comparison of users is true.
 _OF_USER = (
     'hashtextextended(CAST(t.user_id AS text) COLLATE "C", 0) = hashtextextended(:user_id COLLATE "C", 0)'
     " AND nullif(t.user_id = :user_id, false) IS NOT NULL"
