@@ -282,6 +282,37 @@ def test_a_run_whose_task_is_deleted_or_completed_is_stopped(
     assert sorted(stopped) == ["alice-t-1", "alice-t-2"]
 
 
+@pytest.mark.parametrize(
+    ("state", "life", "status"),
+    [
+        ("running", "", "partial_failure"),
+        ("waiting", "", "partial_failure"),
+        ("running", ", attempt = 0, execution_arn = NULL", "processing"),  # the row was made again
+    ],
+)
+def test_a_task_that_the_product_has_given_to_another_user_is_not_cancelled(
+    of_two_users: Pipeline, ask: Ask, state: str, life: str, status: str
+) -> None:
+    """Regression: it was, in the name of the operator, because "the user's data is erased"."""
+    of_task = "WHERE task_id = 'alice-t-1'"
+    of_two_users.execute(
+        f"UPDATE content_attempts SET ended_at = NULL, step = 'working', outcome = NULL {of_task};"
+        f"UPDATE content_queue SET ended_at = NULL, state = '{state}' {of_task};"
+        "UPDATE roadmap_metadata SET user_id = 'bob' WHERE roadmap_id = 'alice-r-1';"
+        f"UPDATE roadmap_tasks SET user_id = 'bob', completed_at = NULL,status = 'processing'{life} {of_task}"
+    )
+    assert erase(ask, "alice")["waits_until"] is not None
+    (ended,) = of_two_users.rows(f"SELECT outcome FROM content_attempts {of_task} AND ended_at IS NOT NULL")
+    assert ended["outcome"] == "cancelled"
+    of_two_users.execute(QUIET)
+    assert erase(ask, "alice")["complete"]
+    (task,) = of_two_users.rows(f"SELECT status, error_message FROM roadmap_tasks {of_task}")
+    assert task["status"] == status
+    assert "erased" not in str(task["error_message"])
+    open_entries = of_two_users.rows(f"SELECT state FROM content_queue {of_task} AND state <> 'ended'")
+    assert len(open_entries) == (1 if life else 0), "the sweep ends that of the earlier life"
+
+
 def test_nothing_is_erased_while_a_run_cannot_be_stopped(
     of_two_users: Pipeline, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

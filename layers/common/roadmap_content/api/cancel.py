@@ -46,11 +46,12 @@ def cancel_task(
         AtWorkElsewhereError: the product is processing the task.
         DatabaseUnavailableError: a retry may succeed.
     """
+    by = actor.partition(":")[0]  # `user` or `operator`: the owner reads it; the event has the name
 
     def cancel(connection: Connection) -> tuple[Task, str, bool]:
         lock_task(connection, task_id, user_id)  # otherwise a claim may come between these statements
         task = read_task(connection, task_id, user_id)
-        if user_id is not None:  # an erasure cancels the tasks of its user itself, as an operator may
+        if by == "user":  # an erasure cancels the tasks of its user itself, as an operator may
             services.require_permitted(connection, task_id)
         # Work on another task of the roadmap is not stopped by a cancellation, and does not prevent it.
         work_on_task, _ = read_product_work(connection, task_id)
@@ -61,7 +62,6 @@ def cancel_task(
         is_cancelled_now = task.status != "cancelled"
         status = "cancelled"
         if is_cancelled_now:  # first, also if the task is then completed: that lifts a cancellation
-            by = actor.partition(":")[0]  # `user` or `operator`: the owner reads it; the event has the name
             cancel_row(connection, task_id, f"Cancelled by {by}" + (f": {reason}" if reason else ""))
             forget_next_attempt(connection, task_id, task.attempt)
             if task.attempt_is_open and _misses_nothing(connection, task):

@@ -15,7 +15,7 @@ _OF_USER = "user_id = :user_id AND (CAST(:before AS timestamptz) IS NULL OR clai
 
 # Finds the user's open attempts, also those of deleted tasks.
 OPEN_OF_USER = text(f"""
-SELECT task_id, execution_arn FROM content_attempts WHERE {_OF_USER} AND ended_at IS NULL
+SELECT task_id, attempt, execution_arn FROM content_attempts WHERE {_OF_USER} AND ended_at IS NULL
 """)
 
 # Ends the user's open attempts as cancelled.
@@ -39,12 +39,9 @@ WHERE {_OF_USER} AND (ended_at IS NULL
 
 def open_attempts_of(
     connection: Connection, user_id: str, before: datetime | None
-) -> Sequence[tuple[str, str | None]]:
-    """A user's open attempts, also those of deleted tasks: each one's task and execution."""
-    return [
-        (row.task_id, row.execution_arn)
-        for row in connection.execute(OPEN_OF_USER, {"user_id": user_id, "before": before})
-    ]
+) -> Sequence[tuple[str, int, str | None]]:
+    """A user's open attempts, also those of deleted tasks: each one's task, number and execution."""
+    return [(*row,) for row in connection.execute(OPEN_OF_USER, {"user_id": user_id, "before": before})]
 
 
 def end_attempts_of(connection: Connection, user_id: str, before: datetime | None) -> datetime | None:

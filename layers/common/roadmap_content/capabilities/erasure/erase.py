@@ -8,13 +8,14 @@ interruption, the caller begins again: deleted rows are not found again.
 
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from ...api.cancel import cancel_task
+from ...content.roadmaps.metadata import lock_roadmap_of
 from ...contracts.erasure import DueErasure, ErasureAnswer, Remainder, Removed, ReplayAnswer
 from ...contracts.errors import (
     AtWorkElsewhereError,
@@ -22,13 +23,15 @@ from ...contracts.errors import (
     NotCancellableError,
     TaskNotFoundError,
 )
-from ...platform.postgres.transactions import DataRefusedError, transact
+from ...platform.postgres.transactions import DataRefusedError, transact, transact_in_parts
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.storage.bucket import Bucket, StoredVersion
 from ...runs.reconciliation.sweeps import forget_places
+from ...runs.steps.end_attempt import RunEnd, end_attempt
 from ...state.services import Services
-from ...state.tasks.task import disown_tasks
+from ...state.tasks.attempts import cancel_attempt
+from ...state.tasks.task import disown_tasks, lock_task
 from . import register, rows
 from .attempts import end_attempts_of, open_attempts_of, quiet_at
 from .errors import ErasureRefusedError
@@ -174,21 +177,39 @@ class _Part(NamedTuple):
         be at work.
         """
         services, deadline, user_id = self.services, self.deadline, self.request.user_id
-        for task_id, execution_arn in transact(
+        for task_id, attempt, execution_arn in transact(
             services.engine, open_attempts_of, deadline, user_id, self.before
         ):
-            stopped = None
+            stopped, is_of_user = None, True
             try:
                 stopped = cancel_task(
-                    services, task_id, None, deadline, self.request.actor, "the user's data is erased"
+                    services, task_id, user_id, deadline, self.request.actor, "the user's data is erased"
                 ).stopped_execution
-            except (TaskNotFoundError, NotCancellableError, AtWorkElsewhereError) as error:
+            except TaskNotFoundError:  # it is gone, or the product has given it to another user
+                is_of_user = False
+            except (NotCancellableError, AtWorkElsewhereError) as error:
                 logger.info("erased_task_not_cancelled", task_id=task_id, reason=str(error))
             if execution_arn is not None and execution_arn != stopped:
                 # The run of a task that is gone or over, or a run whose former stop got no answer. If this
                 # fails, the run may still write: the error ends the request, and nothing is deleted.
                 services.executions.stop(execution_arn)
+            if not is_of_user:
+                with suppress(TaskNotFoundError):
+                    transact_in_parts(
+                        services.engine, self._withdraw, deadline, task_id, attempt, execution_arn
+                    )
         return transact(services.engine, end_attempts_of, deadline, user_id, self.before)
+
+    def _withdraw(
+        self, connection: Connection, task_id: str, attempt: int, execution_arn: str | None
+    ) -> None:
+        """End an attempt as cancelled; its task, of another user, gets the status that the tables show.
+        Raises TaskNotFoundError: the task is gone, or the attempt is of an earlier life of it.
+        """
+        lock_roadmap_of(connection, task_id)
+        lock_task(connection, task_id)
+        cancel_attempt(connection, task_id, attempt)
+        end_attempt(connection, self.services, task_id, attempt, RunEnd(), execution_arn)
 
     def read_page(self, place: tuple[str, str]) -> _Page | None:
         """The page after a place, `None` after the last one. Raises ErasureRefusedError: the product would
