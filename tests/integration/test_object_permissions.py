@@ -12,15 +12,17 @@ from typing import Any
 import pytest
 
 from checks.template.declared import functions_in
+from roadmap_content.capabilities.erasure.sweep import remove_texts
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.contracts.payloads import StateError
 from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.platform.storage.bucket import Bucket
-from roadmap_content.platform.storage.keys import product_text_key, staged_key
+from roadmap_content.platform.storage.keys import product_text_key, staged_key, text_key
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.machine_model import Run, State
 from tests.support.memory_s3 import ObservedS3
-from tests.support.pipeline import S3, Pipeline
+from tests.support.pipeline import S3, SETTINGS, Pipeline
 from tests.support.templates import STACK
 
 FUNCTION_OF = {
@@ -124,6 +126,20 @@ def test_the_run_uses_objects_of_every_kind(used: Used) -> None:
         },
         "FinalizeTaskFunction": {("s3:GetObject", "manifests")},
     }
+
+
+def test_the_role_of_the_sweep_allows_the_removal_of_texts(pipeline: Pipeline) -> None:
+    text, used = text_key("r-1", "c-1", b"unnamed"), set()
+
+    def record(request: str, arguments: Mapping[str, Any]) -> None:
+        used.add((ACTION[request], "" if request == "list_objects_v2" else arguments["Key"]))
+
+    pipeline.bucket.put(text, b"unnamed")
+    pipeline.services.bucket = Bucket("content", ObservedS3(S3.client, record).client)
+    pipeline.services.settings = Settings(SETTINGS | {"RETENTION_DAYS": "deleted_by_product=0"})
+    remove_texts(pipeline.services, "", Deadline.after(600))
+    assert ("s3:DeleteObject", text) in used
+    assert {each for each in used if not is_allowed("ReconcileTaskFunction", *each)} == set()
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,7 @@ def rejected_among(staging: Staging, staged: Collection[Item], refused: Refusals
     its refusal.
     """
     rejects = NextAction.REJECT_AND_GENERATE
+    # S3 is asked only about items of which a content may be rejected.
     items = [
         item
         for item, recorded in refused.items()

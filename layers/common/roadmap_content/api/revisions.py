@@ -127,7 +127,7 @@ def read_origin_counts(connection: Connection) -> OriginCounts:
 def list_revisions(
     services: Services, task_id: str, user_id: str | None, item: Item, deadline: Deadline
 ) -> Revisions:
-    """List the newest 100 revisions of an item. One without any must be an item of the roadmap.
+    """List the newest 100 revisions of an item. The list is empty for an item of the framework without any.
 
     Raises:
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError, ItemNotFoundError: there is none.

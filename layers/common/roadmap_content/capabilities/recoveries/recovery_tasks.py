@@ -19,7 +19,8 @@ FROM content_recovery_tasks WHERE recovery_id = :recovery_id GROUP BY result
 """)
 
 # Counts what `Progress` needs. The cost does not depend on the number of tasks, because each claim asks: of
-# the waiting ones it counts no more than the concurrency, which is all that can start.
+# the waiting ones it counts no more than the concurrency, which is all that can start; the canary is found by
+# its positions, the first ones.
 PROGRESS = text("""
 SELECT (SELECT count(*) FROM (SELECT FROM content_recovery_tasks
         WHERE recovery_id = c.recovery_id AND result = 'waiting'
