@@ -78,6 +78,7 @@ def test_a_person_is_told_what_to_do_first() -> None:
         ({"roadmap_is_deleted": True, "status": "processing"}, Who.AUTOMATIC, False),
         ({"status": "completed", "is_missing": False}, Who.NOBODY, False),
         ({"status": "completed", "is_missing": False, "regenerates": True}, Who.WAITING, True),
+        ({"regenerates": True}, Who.PERSON, False),
         ({"state": QueueState.WAITING, "is_paused": True, "started": 1}, Who.PERSON, True),
         ({"state": QueueState.WAITING, "is_paused": True}, Who.WAITING, False),
         ({"state": QueueState.RUNNING, "is_paused": True, "started": 1}, Who.RUNNING, False),

@@ -11,6 +11,7 @@ from roadmap_content.capabilities.recoveries.undo import UNDO_SECONDS, undo_reco
 from roadmap_content.content.generation.offline import OfflineGenerator
 from roadmap_content.contracts.items import ContentType
 from roadmap_content.platform.runtime.deadline import Deadline
+from roadmap_content.state.recovering import recovery_of_task
 from tests.integration.conftest import Send
 from tests.integration.recoveries.test_recoveries import finish, run_started, turn
 from tests.integration.test_content_check import ACCEPT, REJECT, checked
@@ -123,6 +124,17 @@ def test_a_complete_task_waits_in_a_regeneration(
     assert (turns("t-0"), turns("t-1")) == ({("waiting", None)}, {("waiting", recovery_id)})
     send("POST", f"/{recovery_id}/pause")
     assert turns("t-0") == turns("t-1") == {("person", recovery_id)}
+
+
+def test_missing_items_wait_in_a_recovery_and_not_in_a_regeneration(pipeline: Pipeline) -> None:
+    """Regression: while a failed task waited in a regeneration, which leaves its missing items, no person was
+    called."""
+    waiting = "VALUES ('t', 'a', NULL, false, true), ('t', 'b', NULL, true, false)"
+    columns = "task_id, recovery_id, attempt, is_paused, regenerates"
+    (found,) = pipeline.rows(
+        recovery_of_task(f"SELECT * FROM ({waiting}) AS v ({columns})", "CAST('t' AS text)")
+    )
+    assert found["recovery_id"] == "b"
 
 
 def test_a_roadmap_is_regenerated_by_its_owners_oldest_task_that_this_system_has_run(

@@ -19,12 +19,12 @@ def waiting_tasks(capabilities: Sequence[Capability]) -> str:
 
 
 def recovery_of_task(waiting: str, task_id: str) -> str:
-    """A SELECT of the recovery that decides the turn of a task: one that holds its attempt, or else one that
-    is not paused, which starts it first. `waiting`: of `waiting_tasks`; `task_id`: an expression.
+    """A SELECT of the recovery that decides the turn of a task: one that holds its attempt, or else one for
+    missing items, and rather one that is not paused. `waiting`: of `waiting_tasks`; `task_id`: an expression.
     """
     return (
         f"SELECT recovery_id, attempt, is_paused, regenerates FROM ({waiting}) AS o"
-        f" WHERE o.task_id = {task_id} ORDER BY attempt IS NULL, is_paused, recovery_id LIMIT 1"
+        f" WHERE o.task_id = {task_id} ORDER BY attempt IS NULL, regenerates, is_paused, recovery_id LIMIT 1"
     )
 
 

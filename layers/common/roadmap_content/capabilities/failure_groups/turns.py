@@ -31,7 +31,7 @@ _NEEDS_PERSON = f"""CASE
     WHEN t.status = 'completed' THEN coalesce(w.is_paused AND w.regenerates AND w.attempt IS NULL, false)
     WHEN t.status = 'processing' OR t.status = 'pending' AND t.attempt > 0 THEN false
     WHEN a.next_at IS NOT NULL THEN false
-    WHEN w.recovery_id IS NOT NULL AND w.attempt IS NULL THEN w.is_paused
+    WHEN w.recovery_id IS NOT NULL AND w.attempt IS NULL AND NOT w.regenerates THEN w.is_paused
     ELSE t.status NOT IN ('cancelled', 'pending') END"""
 
 MOST_LOOKED_AT = 200

@@ -165,9 +165,9 @@ class ModelQuota:
                 if usage.tokens_in:
                     self._estimated_input += need.most_input
                     self._counted_input += usage.tokens_in
-            # Usually the next exchange returns the tokens. At once: what others must not use, because calls
-            # used it in excess; the rest of the last call, which no exchange follows; and at intervals,
-            # because others may wait.
+            # Usually the next exchange returns the tokens. At once: a debt, so that others do not use these
+            # tokens, too; the rest of the last call, which no exchange follows; and at intervals, because
+            # others may wait.
             is_last = not self._at_work and not self._waiting
             if self._returned < 0 or is_last or self._clock() >= self._exchanged_at + LONGEST_WAIT:
                 self._return()

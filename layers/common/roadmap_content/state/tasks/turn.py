@@ -20,14 +20,16 @@ class InRecovery(NamedTuple):
     is_paused: bool
 
     regenerates: bool
-    """Whether the recovery replaces saved items: it starts the task also if nothing is missing."""
+    """Whether the recovery replaces saved items, and leaves missing ones."""
 
     def holds(self, attempt: int) -> bool:
         return self.is_paused and self.attempt == attempt
 
-    def starts(self, facts: "TaskFacts") -> bool:
-        """Whether the recovery has yet to start the task."""
-        return self.attempt is None and (facts.is_missing or self.regenerates)
+    def acts_next(self, facts: "TaskFacts") -> bool:
+        """Whether the recovery acts next for the task: it has yet to start the task, and a regeneration
+        does nothing about missing items.
+        """
+        return self.attempt is None and facts.is_missing != self.regenerates
 
 
 class TaskFacts(NamedTuple):
@@ -89,7 +91,7 @@ def turn_of(facts: TaskFacts) -> Turn:
         return _of_attempt(facts)
     if facts.roadmap_is_deleted and facts.status != "processing":  # otherwise the sweep ends it first
         return Turn(who=Who.NOBODY, why="Its roadmap is deleted.")
-    recovery = facts.recovery if facts.recovery is not None and facts.recovery.starts(facts) else None
+    recovery = facts.recovery if facts.recovery is not None and facts.recovery.acts_next(facts) else None
     # A recovery starts also a pending task of the product.
     if facts.status in UNFINISHED and (facts.attempt > 0 or facts.status == "processing" or not recovery):
         return _of_unfinished(facts)
