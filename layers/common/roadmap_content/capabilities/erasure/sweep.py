@@ -4,12 +4,13 @@ deletion, and the texts that no row names. Each continues after the last sweep.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.settings import Settings
-from ...platform.storage.bucket import in_parallel
+from ...platform.storage.bucket import Bucket, in_parallel
 from ...platform.storage.keys import is_ours, next_place, text_in
 from ...runs.reconciliation.retention import DAYS_AFTER_DELETION, DELETED
 from ...state.services import Services
@@ -46,19 +47,8 @@ def remove_texts(services: Services, after: str, deadline: Deadline) -> str:
     no row names. Where the bucket has versions, its lifecycle deletes them for ever. Returns the last key, or
     "" at the end.
     """
-    bucket, before = (
-        services.bucket,
-        datetime.now(UTC) - timedelta(days=days_after_deletion(services.settings)),
-    )
-
-    def delete_if_old(key: str) -> bool:
-        """Ask for the age again: an attempt that was claimed meanwhile writes the text, and then its row."""
-        # Listed, because the sweep's role may not read texts.
-        is_old = any(entry.key == key and entry.stored_at < before for entry in bucket.entries(key))
-        if is_old:
-            bucket.delete(key)
-        return is_old
-
+    bucket = services.bucket
+    before = datetime.now(UTC) - timedelta(days=days_after_deletion(services.settings))
     for _ in range(PAGES):
         entries = bucket.entries("", after)
         old = {entry.key: text_in(entry.key) for entry in entries if entry.stored_at < before}
@@ -67,11 +57,23 @@ def remove_texts(services: Services, after: str, deadline: Deadline) -> str:
             unnamed, urls = transact(services.engine, unnamed_texts, deadline, texts)
             of_others = bucket.keys_in(urls)
             goes = [key for key, text in old.items() if text in unnamed and key not in of_others]
-            logger.info("unnamed_texts_deleted", texts=sum(in_parallel(delete_if_old, goes)))
+            deleted = in_parallel(partial(_delete_if_old, bucket, before), goes)
+            logger.info("unnamed_texts_deleted", texts=sum(deleted))
         after = next_place(entries[-1].key) if entries else ""
         if not entries or deadline.remaining < RESERVE:
             break
     return after
+
+
+def _delete_if_old(bucket: Bucket, before: datetime, key: str) -> bool:
+    """Delete a text unless it was stored again since `before`; return whether it was deleted. An attempt that
+    was claimed after the look for names writes the text first, and then the row that names it.
+    """
+    # Listed, because the sweep's role may not read texts.
+    is_old = any(entry.key == key and entry.stored_at < before for entry in bucket.entries(key))
+    if is_old:
+        bucket.delete(key)
+    return is_old
 
 
 def _remove(services: Services, due: Sequence[DueTask], days: int, deadline: Deadline) -> None:
