@@ -354,7 +354,7 @@ def due_erasures(services: Services, deadline: Deadline) -> ReplayAnswer:
         for entry in entries
         if entry.user_hash in known
     ]
-    mark = register.mark_of(services.erasure_key)
+    mark = register.mark_of_key(services.erasure_key)
     others = sum(not entry.user_hash.startswith(mark) for entry in entries)
     return ReplayAnswer(registered=len(entries), of_another_key=others, due=due)
 

@@ -92,11 +92,11 @@ class Entry(NamedTuple):
 
 def hash_user(key: str, user_id: str) -> str:
     """The keyed hash of a user, with the mark of the key in place of its first characters."""
-    mark = mark_of(key)
+    mark = mark_of_key(key)
     return mark + _keyed_hash(key, user_id)[len(mark) :]
 
 
-def mark_of(key: str) -> str:
+def mark_of_key(key: str) -> str:
     """The start of each hash with this key, by which an entry of another key is recognised."""
     return _keyed_hash(key, "")[:8]
 

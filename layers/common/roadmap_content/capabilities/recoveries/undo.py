@@ -59,9 +59,11 @@ def undo_recovery(
 
     reason = f"undo of {recovery_id}" + (f": {why}" if why else "")
     rows = transact(services.engine, begin, deadline)
-    for row in [] if dry_run else rows:
-        attempt = row.task_id, row.attempt, row.started_at
-        undo = _TaskUndo(services, recovery_id, *attempt, actor, reason, deadline)
+    if dry_run:
+        rows = []
+    for row in rows:
+        claim = row.task_id, row.attempt, row.started_at
+        undo = _TaskUndo(services, recovery_id, *claim, actor, reason, deadline)
         if not undo.process(decode_revisions(row.items)):
             break
     counts = transact(services.engine, count_undone, deadline, recovery_id)
