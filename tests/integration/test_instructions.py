@@ -265,6 +265,7 @@ def test_many_courses_are_changed_after_a_look_at_the_canary_and_back_again(
         "instruction": "Add an example.",
         "reason": "more examples",
         "canary": 2,
+        "concurrency": 3,
         "rate_per_minute": 6_000,
     }
     recovery_id = ask("POST", "/recoveries", **OPERATOR, body=body).body["recovery_id"]
@@ -281,7 +282,9 @@ def test_many_courses_are_changed_after_a_look_at_the_canary_and_back_again(
     own = next(item for item in before if item[2] == "tutorial" and item not in changed and item[0] < "t-8")
     pipeline.execute(PRODUCT_WRITES[ContentType.TUTORIAL], c=own[1])
     between = texts(pipeline, ask)
-    assert ask("POST", f"/recoveries/{recovery_id}/resume", **OPERATOR).status == 200
+    for change, state in ("resume", "running"), ("pause", "paused"), ("resume", "running"):
+        changed_recovery = ask("POST", f"/recoveries/{recovery_id}/{change}", **OPERATOR).body
+        assert changed_recovery["state"] == state, "a person has looked at the canary once"
     play(pipeline, recovery_id)
     assert ask("GET", f"/recoveries/{recovery_id}", **OPERATOR).body["state"] == "completed"
     after = texts(pipeline, ask)

@@ -156,7 +156,7 @@ def test_a_type_that_lambda_reports_is_recorded_by_its_code(type_name: str, code
 
 
 LIMITS = Limits(rate_per_minute=60, concurrency=10, token_budget=None, canary=0)
-IDLE = Progress(0, 0, 0, 0, 0, 0, 0, 0, 0, [])
+IDLE = Progress(0, 0, 0, 0, 0, 0, 0, 0, False, 0, [])
 
 progresses = st.builds(
     Progress,
@@ -168,6 +168,7 @@ progresses = st.builds(
     canary_running=st.integers(0, 3),
     canary_ended=st.integers(0, 3),
     canary_failed=st.integers(0, 3),
+    others_started=st.booleans(),
     last_ended=st.integers(0, 5),
     last_failed=st.lists(st.dictionaries(st.sampled_from("gh"), st.just("E: x")), max_size=5),
 )

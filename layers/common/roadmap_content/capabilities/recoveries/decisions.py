@@ -100,6 +100,9 @@ class Progress:
     """Canary tasks with an attempt that has ended."""
 
     canary_failed: int
+    others_started: bool
+    """Whether a task after the canary has been started: nobody needs to look at the canary again."""
+
     last_ended: int
     """The number of ended tasks, of those started since the last resume, that the breaker looks at."""
 
@@ -141,7 +144,7 @@ def next_state(
             return RecoveryState.STOPPED_BY_CANARY, (
                 f"{progress.canary_failed} of {progress.canary_ended} canary tasks failed"
             )
-        if pauses_after_canary and progress.waiting:
+        if pauses_after_canary and progress.waiting and not progress.others_started:
             return RecoveryState.PAUSED, LOOK_AT_CANARY
         state = RecoveryState.RUNNING
     if not progress.waiting and not progress.running:

@@ -27,6 +27,8 @@ SELECT (SELECT count(*) FROM (SELECT FROM content_recovery_tasks
         ORDER BY position LIMIT c.concurrency) AS startable) AS waiting,
     (SELECT count(*) FROM content_recovery_tasks
         WHERE recovery_id = c.recovery_id AND result = 'running') AS running,
+    (SELECT coalesce(bool_or(result <> 'waiting'), false) FROM content_recovery_tasks
+        WHERE recovery_id = c.recovery_id AND position = c.canary + 1) AS others_started,
     c.tokens_used, c.paid, canary.*
 FROM content_recoveries c CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE result = 'waiting') AS canary_waiting,
