@@ -191,7 +191,7 @@ class Check:
         """The dead links, with their reasons."""
         hosts: dict[str, list[str]] = defaultdict(list)
         for url in urls:
-            hosts[url.partition("://")[2].partition("/")[0]].append(url)
+            hosts[re.split("[/?#]", url.partition("://")[2])[0].casefold()].append(url)
         pool = ThreadPoolExecutor(THREADS)
         done, _ = wait([pool.submit(self._visit, each) for each in hosts.values()], timeout=CHECK_SECONDS)
         self._is_over.set()

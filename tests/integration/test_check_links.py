@@ -161,6 +161,7 @@ def test_no_notation_of_a_private_address_is_requested(web: Web, host: str) -> N
 
 def test_a_busy_host_is_not_asked_again_and_a_host_is_asked_one_at_a_time(web: Web) -> None:
     urls = [*(f"http://busy.web/busy?{number}" for number in range(9)), "http://busy.web/404"]
+    urls += ["http://BUSY.web/404", "http://busy.web?404", "http://busy.web#404"]
     assert app.Check().dead_among(urls) == {}
     assert web.requested == ["busy.web/busy?0"]
 

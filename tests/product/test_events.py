@@ -14,7 +14,7 @@ from roadmap_content.platform.runtime.settings import Settings
 from roadmap_content.state.outbox import deliver_events
 from roadmap_content.state.tasks.scope import Scope
 from tests.product.product import Product
-from tests.product.running import deadline, heal, retry, run
+from tests.product.running import deadline, heal, retry, run, sweep
 from tests.support.factories import TYPES
 from tests.support.pipeline import SETTINGS, Pipeline
 from tests.support.received_events import Received
@@ -116,6 +116,15 @@ def test_the_product_s_task_page_gets_its_entries(pipeline: Pipeline, adopted: P
     assert card["roadmap_url"] == "/roadmap/r-1"
     assert card["statistics"] == {"tutorials_generated": 3, "failed_concepts": 1}
     assert [(action["url"], action["primary"]) for action in card["next_actions"]] == [("/roadmap/r-1", True)]
+
+    # A correction of the outcome by a sweep is another card.
+    adopted.execute("DELETE FROM quiz_metadata WHERE concept_id = 'r-1:c-1'")
+    sweep(pipeline.services)
+    shown = "SELECT message FROM execution_logs WHERE concept_id IS NULL"
+    assert {row["message"] for row in adopted.rows(shown)} == {
+        "1 of 9 items are missing",
+        "2 of 9 items are missing",
+    }
 
 
 def test_a_log_table_with_other_columns_has_no_effect(pipeline: Pipeline, adopted: Product) -> None:

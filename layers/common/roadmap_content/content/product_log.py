@@ -27,7 +27,9 @@ FROM json_populate_recordset(CAST(NULL AS execution_logs), CAST(:rows AS json)) 
 
 
 class LogEntry(NamedTuple):
-    """A row of `execution_logs`, with its attempt. An entry that is recorded twice is stored once."""
+    """A row of `execution_logs`, with its attempt. An entry that is recorded twice is stored once; a sweep's
+    correction of an outcome is another one.
+    """
 
     log_type: str
     task_id: str
@@ -43,7 +45,7 @@ class LogEntry(NamedTuple):
     def row(self) -> dict[str, Any]:
         identity = [self.log_type, self.task_id, self.attempt, self.execution_arn, self.concept_id]
         return {
-            "id": str(uuid.uuid5(_IDS, json.dumps(identity))),
+            "id": str(uuid.uuid5(_IDS, json.dumps([*identity, self.message]))),
             "task_id": self.task_id,
             "roadmap_id": self.roadmap_id,
             "concept_id": self.concept_id,

@@ -113,11 +113,11 @@ class ItemGeneration:
     def prepare(self, item: Item) -> NextAction | Failure | Unprepared:
         """Prepare one item; an error of this system is returned as the item's failure."""
         try:
-            if self._deadline.remaining < TIME_FOR_ANOTHER:
-                raise OutOfTimeError("the invocation's time was up before the item was generated")
             require_indexable(self._plan.roadmap_id, item.concept_id)
             if item in self._staged and item not in self._context.refusals:
                 return NextAction.SAVE
+            if self._deadline.remaining < TIME_FOR_ANOTHER:
+                raise OutOfTimeError("the invocation's time was up before the item was generated")
             with self.locks.held(item):
                 return self._apply_remedy(item)
         except GenerationStoppedError:
