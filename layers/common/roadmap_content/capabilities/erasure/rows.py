@@ -404,6 +404,7 @@ class _Changes(NamedTuple):
         of rows.
         """
         document = f"CAST({column} AS text)"
+        # As `json.dumps` has written it into the column: with escapes in place of characters beyond ASCII.
         quoted = sorted({json.dumps(name) for values in names.values() for name in values})
         may_name = text(
             f"SELECT DISTINCT {document} FROM {rule.table}"

@@ -23,7 +23,7 @@ VALUES (:recovery_id, 'waiting', :actor, :reason, CAST(:filter AS json), :rate_p
 ON CONFLICT (recovery_id) DO NOTHING
 """)
 
-# Of each recovery, with the database's clock: the recovery's times are compared with it.
+# The columns of a `Recovery`. Its times are compared with `now`, the clock of the database that wrote them.
 _SELECT = """
 SELECT recovery_id, state, actor, reason, filter, rate_per_minute, concurrency, token_budget, canary, breaker,
     created_at, started_at, ended_at, resumed_at, stop_reason, next_start_at, tokens_used,

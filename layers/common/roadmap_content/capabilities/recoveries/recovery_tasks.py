@@ -115,7 +115,8 @@ UPDATE content_recovery_tasks SET
 WHERE recovery_id = :recovery_id AND task_id = :task_id AND result = 'waiting'
 """)
 
-# Records the results of tasks that were running; returns the tokens that have not been counted before.
+# Records the results of tasks that were running; returns their tokens, and the number of those that used any.
+# Guarantees: each is counted once, because it is not running afterwards.
 SETTLE = text("""
 WITH settled AS (
     UPDATE content_recovery_tasks r SET
