@@ -10,6 +10,7 @@ from tests.schedules.actors import ACTORS
 from tests.schedules.process import Process, Step
 from tests.schedules.situations import SITUATIONS
 
+IS_OPEN = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid")
 BLOCKED_BY = text("SELECT pg_blocking_pids(:pid)")
 
 NOT_ARRIVED_SECONDS = 0.004
@@ -109,6 +110,7 @@ class Scheduler:
                 limits[current] = None
                 if schedule.turns[current].crash:
                     process.kill()
+                    self._await_end_of_session(process.pid)
                     trace.append(Step(current, "the process ends"))
                     self._wait(process)
                 current = following
@@ -142,6 +144,13 @@ class Scheduler:
             if all(by & holders for by in blocked.values()):
                 return
             seconds = {process: 2 * seconds[process] or NOT_ARRIVED_SECONDS for process in self._processes}
+
+    def _await_end_of_session(self, pid: int) -> None:
+        """Wait for PostgreSQL's own end of a session: until then, it holds locks."""
+        is_open = True
+        while is_open:
+            with self._aside.connect() as connection:
+                is_open = bool(connection.scalar(IS_OPEN, {"pid": pid}))
 
     def _blocking(self, pid: int) -> set[int]:
         with self._aside.connect() as connection:
