@@ -45,7 +45,7 @@ from tests.integration.test_queue import blocks
 from tests.support.commits import Commits, How, ProcessDied, Strike, When
 from tests.support.factories import USER, bundle_of, concept_ids, counts, quiz
 from tests.support.machine_model import Run
-from tests.support.pipeline import SETTINGS, Pipeline, services_for
+from tests.support.pipeline import SETTINGS, Pipeline, log_of, services_for
 from tests.support.prepared import DENY_CLAIMS, prepare
 from tests.support.received_events import Received
 from tests.support.requests_to_api import OPERATOR, Ask
@@ -215,16 +215,20 @@ def test_a_recovery_shows_when_its_tasks_ended_and_estimates_the_rest(
 
 
 def test_a_recovery_that_is_paused_before_its_first_step_starts_when_it_is_resumed(
-    pipeline: Pipeline, send: Send, create_waiting: Callable[..., str]
+    pipeline: Pipeline, send: Send, create_waiting: Callable[..., str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its rate does not count the pause."""
+    """Its rate does not count the pause. A repeated request is not logged as a change."""
     fail(pipeline, 1)
-    for then in ("cancel", "resume"):
+    for then, event in (("cancel", "cancelled"), ("resume", "resumed")):
         recovery_id = create_waiting()
-        paused = send("POST", f"/{recovery_id}/pause").body
+        for _ in range(2):
+            paused = send("POST", f"/{recovery_id}/pause").body
         assert (paused["state"], paused["started_at"], paused["rate_actual"]) == ("paused", None, None)
-        changed = send("POST", f"/{recovery_id}/{then}").body
+        for _ in range(2):
+            changed = send("POST", f"/{recovery_id}/{then}").body
         assert (changed["started_at"] is not None) == (then == "resume"), changed
+        assert [log_of(caplog).count(f'"recovery_{name}"') for name in ("paused", event)] == [1, 1]
+        caplog.clear()
 
 
 @pytest.mark.parametrize(

@@ -276,15 +276,17 @@ def pause(services: Services, recovery_id: str, deadline: Deadline) -> None:
     Raises RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended.
     """
 
-    def change(connection: Connection) -> None:
+    def change(connection: Connection) -> bool:
         recovery = read_recovery(connection, recovery_id, lock=True)
         _require_open(recovery)
-        if recovery.state not in PAUSED_STATES:
-            write_recovery(connection, recovery, state=RecoveryState.PAUSED)
-            hold_attempts(connection, recovery_actor(recovery_id))
+        if recovery.state in PAUSED_STATES:
+            return False
+        write_recovery(connection, recovery, state=RecoveryState.PAUSED)
+        hold_attempts(connection, recovery_actor(recovery_id))
+        return True
 
-    transact(services.engine, change, deadline)
-    logger.info("recovery_paused", recovery_id=recovery_id)
+    if transact(services.engine, change, deadline):
+        logger.info("recovery_paused", recovery_id=recovery_id)
 
 
 def resume(services: Services, recovery_id: str, deadline: Deadline) -> None:
@@ -313,18 +315,19 @@ def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
     Raises RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended otherwise.
     """
 
-    def change(connection: Connection) -> None:
+    def change(connection: Connection) -> bool:
         recovery = read_recovery(connection, recovery_id, lock=True)
         if recovery.state == RecoveryState.CANCELLED:
-            return
+            return False
         _require_open(recovery)
         refuse_waiting(connection, recovery_id, _STOP_REASONS[RecoveryState.CANCELLED])
         hold_attempts(connection, recovery_actor(recovery_id))  # until `_end_held` ends them
         running = read_progress(connection, recovery_id).running
         _write_state(services, connection, recovery, RecoveryState.CANCELLED, ended=not running)
+        return True
 
-    transact(services.engine, change, deadline)
-    logger.info("recovery_cancelled", recovery_id=recovery_id)
+    if transact(services.engine, change, deadline):
+        logger.info("recovery_cancelled", recovery_id=recovery_id)
     advance_if_possible(services, recovery_id, deadline.within(ADVANCE_SECONDS))
 
 
