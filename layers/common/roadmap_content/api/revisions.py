@@ -145,7 +145,7 @@ def list_revisions(
         return [
             {
                 **row._mapping,
-                "current": row.revision_id == current.get(id_field),
+                "current": row.revision_id == current.get(id_field),  # a former one has the id of its record
                 "origin": read_origin(connection, roadmap_id, item, row.content_id),
             }
             for row in found

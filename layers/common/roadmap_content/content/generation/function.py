@@ -180,7 +180,7 @@ def _error_of(error: GeneratorError | None) -> ContentError | None:
 
 
 def _without_answer(error: NoAnswerError) -> Answer:
-    """The record of a call that gave no content: an `Answer` if it has certainly been paid for; otherwise
+    """The record of a call that gave no content: an `Answer` if it counts as paid; otherwise
     raises the error, which decides whether the call is repeated, and whether its tokens stay counted
     (`AnswerLostError`).
     """

@@ -68,8 +68,8 @@ class MigrateResult(Payload):
 def migrate_database(request: MigrateRequest, services: Services, deadline: Deadline) -> MigrateResult:
     """Migrate in one transaction.
 
-    Does nothing if the schema is up to date or newer than this code: after a rollback, a release runs on the
-    schema of the next one.
+    A schema that is up to date is not changed, but what the product has removed of ours is restored, the
+    rights are granted, and the release is rehearsed. A newer one, after a rollback, gets the rights only.
 
     Raises:
         MigrationRefusedError: another migration is running, rows contradict the time zone, the two roles

@@ -62,7 +62,7 @@ SELECT t.task_id FROM content_checks c JOIN roadmap_tasks t USING (task_id)
 WHERE c.next_check_at <= now() AND {IS_CHECKED} ORDER BY c.next_check_at, t.task_id
 """)
 
-# Reads all finished tasks, the longest time without a check first.
+# Reads all tasks that a sweep checks, the longest time without a check first.
 FINISHED = text(f"""
 SELECT t.task_id FROM roadmap_tasks t LEFT JOIN content_checks c ON c.task_id = t.task_id
 WHERE {IS_CHECKED} ORDER BY coalesce(c.checked_at, {instant("t.updated_at")}), t.task_id

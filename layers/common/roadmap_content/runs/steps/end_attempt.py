@@ -271,7 +271,8 @@ def _record_consequences(
                     plan_next_attempt(connection, task.task_id, task.attempt, following.pause)
                 )
             is_known = is_known or following.is_known
-    if not failed or not groups:  # only the framework can need a person
+    # What is missing without a failure in this attempt, which was for a part, was reported before.
+    if not failed or not groups:
         return Consequences(None, needs_person=outcome.fault is not None)
     return Consequences(None, not is_known, [task.events.exhausted(groups[0].summary)])
 

@@ -161,8 +161,8 @@ class SavePreparation:
 
         Raises:
             RejectedByCheckError: the check refuses the content.
-            ContentCheckFailedError: it has not answered, or not in its form, which may mean a refusal; and a
-                setting does not let unchecked content pass.
+            ContentCheckFailedError: it has not judged the items, and a setting does not let unchecked content
+                pass; or this verdict is malformed, and so may be a refusal, which never passes.
         """
         item = entry.item
         if item not in verdicts:

@@ -54,6 +54,8 @@ WHERE f.task_id = :task_id AND f.attempt = :attempt
 
 EXPIRE = text("DELETE FROM content_failures WHERE task_id = :task_id AND attempt <= :attempt")
 
+# At a claim, a failure of this attempt or a later one is of an earlier life of the task, or from before its
+# row was restored.
 FORGET = text("DELETE FROM content_failures WHERE task_id = :task_id AND attempt >= :attempt")
 
 # The columns that `_recorded` reads. Rows are returned as one JSON value: pg8000 would take longer for single

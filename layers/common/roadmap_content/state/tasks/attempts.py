@@ -102,7 +102,7 @@ SELECT count(*) AS tasks, min(a.next_at) AS next_at
 FROM content_attempts a JOIN roadmap_tasks t USING (task_id) WHERE a.next_at IS NOT NULL AND {HAS_ROADMAP}
 """)
 
-# Reads superseded attempts that are not counted yet. Those of deleted tasks stay uncounted.
+# Reads attempts that were superseded or cancelled, and are not counted yet. Those of deleted tasks stay so.
 UNCOUNTED = text("""
 SELECT a.task_id, a.attempt, a.outcome FROM content_attempts a JOIN roadmap_tasks t USING (task_id)
 WHERE a.ended_at IS NOT NULL AND a.saved IS NULL LIMIT :limit
