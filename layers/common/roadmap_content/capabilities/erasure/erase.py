@@ -59,7 +59,9 @@ class Erasure(NamedTuple):
 
     @property
     def place(self) -> tuple[str, str]:
-        """The last roadmap or task of the previous part."""
+        """The last roadmap or task of the previous part, as kind and id; empty: begin with the first.
+        Raises InvalidRequestError: `after` is not of an answer.
+        """
         kind, _, name = (self.after or "").partition(":")
         if kind not in ("", "roadmap", "task"):
             raise InvalidRequestError("after is not of a previous answer")

@@ -20,10 +20,10 @@ _FACTS = f"""json_build_object('status', t.status, 'attempt', t.attempt, 'queue_
     'recovery', CASE WHEN w.recovery_id IS NOT NULL
         THEN json_build_array(w.recovery_id, w.attempt, w.is_paused, w.regenerates) END)"""
 
-# Whether `turn_of` calls a person for the same task. In the order of the branches: nobody acts for it; an
-# open attempt needs a person only while a paused recovery holds it; a complete task, only if a paused
-# recovery is to replace its items; an attempt, the product or the sweep is at work; the sweep starts the next
-# attempt; a recovery is to start the task; nothing will happen by itself.
+# Whether `turn_of` calls a person for the same task. In the order of the branches: nobody acts for an erased
+# user or a deleted roadmap; an open attempt needs a person only while a paused recovery holds it; a complete
+# task, only if a paused recovery is to replace its items; the product or the sweep is at work; the sweep
+# starts the next attempt; a recovery is to start the task; nothing will happen by itself.
 _NEEDS_PERSON = f"""CASE
     WHEN t.attempt = 0 AND t.execution_arn IS NOT NULL OR {ROADMAP_IS_DELETED} THEN false
     WHEN a.ended_at IS NULL AND a.task_id IS NOT NULL AND NOT (t.status = 'cancelled' AND q.state = 'waiting')

@@ -37,7 +37,7 @@ MAX_SAMPLE = 50
 UNHEALED = ("failed", "partial_failure")
 """The statuses that a filter without statuses selects."""
 
-SAVED = ("completed", "partial_failure", "failed")
+FINISHED = ("completed", "partial_failure", "failed")
 """The statuses that a filter without statuses selects for a regeneration."""
 
 STAGED_ACTIONS = frozenset({NextAction.SAVE, NextAction.REPLACE_ID, NextAction.NEXT_VERSION})
@@ -84,7 +84,7 @@ def resolve(exclusions: Sequence[Exclusion], request: RecoveryRequest) -> Select
     if regeneration is None and not task_filter.conditions.keys() - {"all_missing"}:
         raise InvalidRequestError("an empty filter would select every failed task: add a condition")
     if not task_filter.status and not task_filter.task_ids:  # named tasks have any status
-        status = UNHEALED if regeneration is None else SAVED
+        status = UNHEALED if regeneration is None else FINISHED
         task_filter = task_filter.model_copy(update={"status": list(status)})
     selection = select_every_task(task_filter)
     return selection._replace(where=[*selection.where, *(exclusion.permits for exclusion in exclusions)])
