@@ -149,7 +149,12 @@ class MemoryS3:
         answer: dict[str, Any] = {"Versions": [], "DeleteMarkers": []}
         for key, versions in self._listed(Bucket, "ListObjectVersions", Prefix):
             for each in versions:
-                entry = {"Key": key, "VersionId": each.version_id, "IsLatest": each is versions[0]}
+                entry = {
+                    "Key": key,
+                    "VersionId": each.version_id,
+                    "IsLatest": each is versions[0],
+                    "LastModified": each.stored_at,
+                }
                 if each.body is None:
                     answer["DeleteMarkers"].append(entry)
                 else:

@@ -793,6 +793,28 @@ def test_what_goes_some_days_after_its_roadmap_is_deleted_and_what_does_not(
     assert sweep() == ({"alice-r-1", "alice-r-6"}, {"alice-r-1"})
 
 
+def test_content_that_is_staged_while_the_sweep_removes_an_earlier_life_stays(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket, find_texts = pipeline.bucket, rows_of_users.texts_of_others
+    earlier, later = (keys.staged_key("alice-r-1", Item(name, ContentType.QUIZ)) for name in "ab")
+    bucket.put(earlier, b"{}")
+    insert_tasks(pipeline, "alice", 1)
+    pipeline.execute(QUIET)
+    pipeline.execute("DELETE FROM roadmap_tasks")
+    pipeline.execute("DELETE FROM roadmap_metadata")
+
+    def stage(*arguments: Any) -> list[str]:
+        bucket.put(later, b"{}")
+        return find_texts(*arguments)
+
+    pipeline.services.settings = Settings(SETTINGS | {"RETENTION_DAYS": "deleted_by_product=0"})
+    sweep_of_erasure.remove_records(pipeline.services, "", Deadline.after(60))  # notes that they are gone
+    monkeypatch.setattr(sweep_of_erasure, "texts_of_others", stage)
+    sweep_of_erasure.remove_records(pipeline.services, "", Deadline.after(60))
+    assert [bucket.holds(key) for key in (earlier, later)] == [False, True]
+
+
 @pytest.mark.parametrize("with_roadmap", [False, True])
 def test_a_task_that_is_made_again_during_the_sweep_keeps_its_new_attempt(
     pipeline: Pipeline,
@@ -888,7 +910,9 @@ class _Objects(Bucket):
         """The objects of a prefix."""
         if prefix in self.deleted or not prefix.startswith("staged/items/"):
             return [], None
-        return [StoredVersion(f"{prefix}{number}", "v", 9, True) for number in range(90)], None
+        return [
+            StoredVersion(f"{prefix}{number}", "v", 9, True, datetime.now(UTC)) for number in range(90)
+        ], None
 
     def delete_versions(self, versions: Sequence[StoredVersion]) -> dict[StoredVersion, str]:
         """Delete the objects of the prefix of these."""

@@ -10,7 +10,7 @@ from ...platform.postgres.transactions import RESERVE, transact
 from ...platform.runtime.deadline import Deadline
 from ...platform.runtime.log import logger
 from ...platform.runtime.settings import Settings
-from ...platform.storage.bucket import Bucket, in_parallel
+from ...platform.storage.bucket import Bucket, StoredVersion, in_parallel
 from ...platform.storage.keys import is_ours, next_place, text_in
 from ...runs.reconciliation.retention import DAYS_AFTER_DELETION, DELETED
 from ...state.services import Services
@@ -32,13 +32,13 @@ def remove_records(services: Services, after: str, deadline: Deadline) -> str:
     """Look up the page of tasks after `after`, and remove the records of those that are due, step by step.
     Returns the last task of the page, or "" after the last page: the next sweep begins again.
     """
-    days = days_after_deletion(services.settings)
+    days, began_at = days_after_deletion(services.settings), datetime.now(UTC)
     page = transact(services.engine, next_tasks, deadline, after, TASKS)
     due = transact(services.engine, note_deleted, deadline, services.failure_hooks, page, days)
     for start in range(0, len(due), STEP):
         if deadline.remaining < RESERVE:
             return after  # the next sweep begins with the same page
-        _remove(services, due[start : start + STEP], days, deadline)
+        _remove(services, due[start : start + STEP], days, began_at, deadline)
     return page[-1] if len(page) == TASKS else ""
 
 
@@ -76,16 +76,21 @@ def _delete_if_old(bucket: Bucket, before: datetime, key: str) -> bool:
     return is_old
 
 
-def _remove(services: Services, due: Sequence[DueTask], days: int, deadline: Deadline) -> None:
+def _remove(
+    services: Services, due: Sequence[DueTask], days: int, began_at: datetime, deadline: Deadline
+) -> None:
     """Remove the objects of tasks that are due, and then the rows: after an interruption, the rows are found
-    again. Texts of the product stay in the bucket.
+    again. Texts of the product stay in the bucket, and what was stored since `began_at`: the product has made
+    the task or the roadmap again.
     """
+
+    def stays(version: StoredVersion) -> bool:
+        return not is_ours(version.key) or version.stored_at >= began_at
+
     subjects = subjects_of(due)
     urls = transact(services.engine, texts_of_others, deadline, subjects.roadmaps)
     of_others = services.bucket.keys_in(urls)
-    cleared = clear_objects(
-        services.bucket, subjects, lambda version: not is_ours(version.key), of_others, deadline, erase=True
-    ).complete()
+    cleared = clear_objects(services.bucket, subjects, stays, of_others, deadline, erase=True).complete()
     rows = transact(services.engine, remove_deleted, deadline, services.failure_hooks, due, days)
     task_ids = [task.task_id for task in due]
     logger.info(

@@ -49,6 +49,7 @@ class StoredVersion(NamedTuple):
     version_id: str
     size: int
     is_latest: bool
+    stored_at: datetime
 
 
 class ObjectTooLargeError(InvalidContentError, code=InvalidContentError.code):
@@ -226,11 +227,13 @@ class Bucket:
         answer = self._request(prefix, page)
         assert answer is not None  # noqa: S101 - a missing bucket raises
         found = [
-            StoredVersion(entry["Key"], entry["VersionId"], entry["Size"], entry["IsLatest"])
+            StoredVersion(
+                entry["Key"], entry["VersionId"], entry["Size"], entry["IsLatest"], entry["LastModified"]
+            )
             for entry in answer.get("Versions", ())
         ]
         found += [
-            StoredVersion(marker["Key"], marker["VersionId"], 0, marker["IsLatest"])
+            StoredVersion(marker["Key"], marker["VersionId"], 0, marker["IsLatest"], marker["LastModified"])
             for marker in answer.get("DeleteMarkers", ())
         ]
         more = answer.get("IsTruncated", False)
