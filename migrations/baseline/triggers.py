@@ -561,6 +561,9 @@ DROP FUNCTION IF EXISTS
 
 
 def create_triggers(connection: Connection) -> None:
+    """Create the functions and the triggers. PostgreSQL checks a function in SQL when it is created, so each
+    comes after those that it calls.
+    """
     for template in (CLOCK, WAIT, TRIGGER_FAILED, REFERENCES, REPLACE, ARCHIVE):
         _create(connection, template)
     schemas = connection.scalar(text("SELECT quote_literal(CAST(current_schemas(false) AS text))"))
