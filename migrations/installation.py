@@ -10,6 +10,7 @@ import logging
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from . import VERSION_TABLE, writes_of_later_tables
 from .baseline import tables
 from .baseline.product_tables import COLUMNS, OPTIONAL_COLUMNS
 from .baseline.triggers import create_rewrite
@@ -48,7 +49,7 @@ JOIN pg_attribute a ON a.attrelid = to_regclass(needed.table_name) AND a.attnum 
 WHERE a.attname IN (SELECT json_array_elements_text(needed.names))
 UNION ALL SELECT 'table', relname, relname, '' FROM pg_class
 WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relkind = 'r'
-    AND (relname LIKE 'content\\_%' OR relname = 'generation_tokens')
+    AND relname = ANY(:own_tables)
 ON CONFLICT (kind, table_name, name) DO NOTHING
 """)
 
@@ -76,7 +77,10 @@ def record(connection: Connection) -> None:
         table: [*COLUMNS.get(table, ()), *OPTIONAL_COLUMNS.get(table, ())]
         for table in {*COLUMNS, *OPTIONAL_COLUMNS}
     }
-    connection.execute(RECORD_COLUMNS, {"columns": json.dumps(columns)})
+    # A content type's table, which has another name, counts as one of the product's.
+    later = [table for table in writes_of_later_tables() if table.startswith("content_")]
+    own_tables = [*tables.OWN, *tables.KEPT, *later, VERSION_TABLE]
+    connection.execute(RECORD_COLUMNS, {"columns": json.dumps(columns), "own_tables": own_tables})
 
 
 def restore_tables(connection: Connection) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from local_stack.processes import becomes_true
+from migrations import installation
 from roadmap_content.capabilities.erasure import deleted
 from roadmap_content.capabilities.erasure import erase as erase_of_users
 from roadmap_content.capabilities.erasure import rows as rows_of_users
@@ -886,12 +887,23 @@ def test_an_unknown_place_or_erasure_erases_nothing(ask: Ask, pipeline: Pipeline
     assert ask("DELETE", "/users/alice/content", {"replay": "x"}, **OPERATOR).status == 422
 
 
-def test_a_table_without_a_rule_is_refused(pipeline: Pipeline) -> None:
+def test_a_table_of_ours_without_a_rule_is_refused(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: a table of the product was refused if its name begins like those of ours."""
+    later: dict[str, tuple[str, ...]] = {}
+    monkeypatch.setattr(installation, "writes_of_later_tables", lambda: later)
     with pipeline.engine.connect() as connection:
-        assert {rule.table for rule in rules(connection)} > {"content_archive", "roadmap_tasks"}
-        connection.exec_driver_sql("CREATE TABLE content_new (task_id text, who text)")
-        assert "content_new" in {rule.table for rule in rules(connection)}
-        connection.exec_driver_sql("CREATE TABLE content_newer (who text)")
+        for columns in ("new (task_id text, who text)", "newer (who text)", "reports (who text)"):
+            connection.exec_driver_sql(f"CREATE TABLE content_{columns}")
+        installation.record(connection)
+        known = {rule.table for rule in rules(connection)}
+        assert known >= {"content_archive", "generation_tokens", "roadmap_tasks"}
+        later["content_new"] = ()
+        installation.record(connection)
+        assert {rule.table for rule in rules(connection)} == known | {"content_new"}
+        later["content_newer"] = ()
+        installation.record(connection)
         with pytest.raises(RuleMissingError, match="content_newer"):
             rules(connection)
 

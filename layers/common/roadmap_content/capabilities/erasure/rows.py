@@ -52,14 +52,17 @@ NAMELESS = frozenset(
 LEARNERS = ("quiz_attempts", "concept_progress")
 """The tables of the product with rows of a user about the roadmaps of others."""
 
-# Finds our tables and views and those of the product, each with its columns and those that are NOT NULL.
+# Finds our tables, which the migrations have recorded, and those of the product, each with its columns and
+# those that are NOT NULL. The product may have put a view ('v') in the place of a table. It may also have
+# created a table since the last migration, which has granted our roles no right on it: it is not `readable`.
 CATALOGUE = text("""
 SELECT CAST(c.relname AS text) AS table_name, has_table_privilege(c.oid, 'SELECT') AS readable,
     array_agg(CAST(a.attname AS text)) AS columns,
     coalesce(array_agg(CAST(a.attname AS text)) FILTER (WHERE a.attnotnull), '{}') AS required
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.relnamespace = CAST(quote_ident(current_schema()) AS regnamespace) AND c.relkind IN ('r', 'p', 'v')
-    AND (c.relname LIKE 'content\\_%' OR c.relname = 'generation_tokens' OR c.relname = ANY(:product))
+    AND (c.relname = ANY(:product)
+        OR c.relname IN (SELECT name FROM content_installation WHERE kind = 'table'))
 GROUP BY c.oid ORDER BY c.relname
 """)
 
