@@ -187,8 +187,9 @@ def test_a_request_without_a_user_is_refused_before_it_is_sent() -> None:
         Client(api_url="http://api", token=str).status("t-1")
 
 
+@pytest.mark.parametrize("request_of", [Client.retry, Client.preview_retry])
 def test_a_revision_that_a_retry_names_is_sent_also_without_an_instruction(
-    monkeypatch: pytest.MonkeyPatch,
+    request_of: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The API refuses it. Without it, any content would be replaced."""
     sent: list[bytes | None] = []
@@ -199,7 +200,7 @@ def test_a_revision_that_a_retry_names_is_sent_also_without_an_instruction(
 
     monkeypatch.setattr(client_http, "send", send)
     with pytest.raises(ApiRefusedError):
-        Client(api_url="", token=str).retry("t-1", "u-1", regenerate=True, revision="r-1")
+        request_of(Client(api_url="", token=str), "t-1", "u-1", regenerate=True, revision="r-1")
     assert sent == [b'{"revision": "r-1"}']
 
 

@@ -9,6 +9,7 @@ from typer.testing import Result
 
 from local_stack.errors import RefusedError
 from roadmap_command.target import Target, patient_lambda_client
+from roadmap_content.client.http import ApiRefusedError
 from roadmap_content.contracts.errors import ContentError, InvalidBundleError
 from roadmap_content.contracts.items import ContentType, Item
 from tests.support.factories import TYPES, bundle_of, counts
@@ -63,6 +64,8 @@ def test_a_retry_can_be_limited_to_an_item_and_generate_a_saved_one_again(
     preview = json.loads(roadmap(*again, "--dry-run", "--json").stdout)
     assert (preview["staged"]["tutorial"], preview["to_generate"]["tutorial"]) == (0, 1)
     assert "will be generated: 1" in roadmap(*again, "--dry-run").stdout
+    with pytest.raises(ApiRefusedError, match="ChangedSince"):  # as the retry would be
+        roadmap(*again, "--instruction", "add an example", "--revision", "former", "--dry-run")
     assert roadmap(*again).exit_code == 1  # the other concept's quiz is still missing
     assert roadmap("retry", task).exit_code == 0
     versions = machine.rows(

@@ -106,7 +106,12 @@ def retry(
     client = target.client()
     if dry_run:
         preview = client.preview_retry(
-            task_id, concept_id=concept_id, content_type=content_type, regenerate=regenerate
+            task_id,
+            concept_id=concept_id,
+            content_type=content_type,
+            regenerate=regenerate,
+            instruction=instruction,
+            revision=revision,
         )
         _print_preview(preview, as_json=as_json)
         return

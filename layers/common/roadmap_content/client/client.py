@@ -236,6 +236,8 @@ class Client(SystemRequests):
         regenerate: bool = False,
         take_over: bool = False,
         force_checkpoint: bool = False,
+        instruction: str | None = None,
+        revision: str | None = None,
     ) -> RetryPreview:
         """Count the items that `retry` would save and generate, and estimate its tokens. Nothing is started.
         It is refused as the retry would be.
@@ -246,6 +248,7 @@ class Client(SystemRequests):
             user_id,
             task_id,
             "retry",
+            body={"instruction": instruction, "revision": revision},
             concept_id=concept_id,
             content_type=content_type,
             regenerate=regenerate,
