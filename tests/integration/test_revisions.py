@@ -201,6 +201,22 @@ def test_a_row_that_changes_before_its_restore_is_not_overwritten(pipeline: Pipe
     assert items.content()["questions"] == []
 
 
+def test_an_equal_content_is_recorded_as_restored_in_the_transaction_that_has_compared_it(
+    pipeline: Pipeline, ask: Ask
+) -> None:
+    """Only for an undo. Regression: after the COMMIT, an erasure may have deleted the roadmap's origins."""
+    items = Items(ask, ContentType.QUIZ)
+    regenerate(pipeline, ContentType.QUIZ)
+    _, former = items.revisions()
+    current = items.restore(former["revision_id"]).body["content_id"]
+    subject = pipeline.services, Item(FIRST, ContentType.QUIZ), former["revision_id"], Author("op", "u")
+    for replacing in (None, current):
+        again = Restore(*subject, replacing)
+        assert not again.of_task("t-1", USER, Deadline.after(60)).restored
+    origins = pipeline.rows("SELECT content_id, restored_from FROM content_origins WHERE reason = 'u'")
+    assert origins == [{"content_id": current, "restored_from": former["content_id"]}]
+
+
 WAITING = text("""
 SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE datname = current_database() AND NOT granted AND pg_stat_clear_snapshot() IS NOT NULL

@@ -52,7 +52,9 @@ class _Restored(NamedTuple):
 
 @dataclass(frozen=True)
 class Restore:
-    """The restore of one revision. With `replacing`, only the content with this id is replaced."""
+    """The restore of one revision. With `replacing`, only the content with this id is replaced; if it equals
+    the revision, that is recorded, so that an earlier regeneration can be undone.
+    """
 
     services: Services
     item: Item
@@ -115,8 +117,9 @@ class Restore:
             raise ChangedSinceError("the revision has been changed since its text was checked")
         content_id = self._write(connection, roadmap_id, again._replace(content_url=key))
         current = current_row(connection, roadmap_id, self.item)
+        if (recorded := content_id or self.replacing) is not None:
+            record_restored(connection, roadmap_id, self.item, recorded, again.content_id, *self.author)
         if content_id is not None:
-            record_restored(connection, roadmap_id, self.item, content_id, again.content_id, *self.author)
             project_rows(connection, roadmap_id, framework, current_rows(connection, roadmap_id))
             lock_task(connection, task.task_id)  # before the lock of its events, as a claim does
             event = task.events.item_restored(self.item, content_id, again.content_id, self.author.actor)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from ...api.restores import Author, Restore
-from ...content.revision_records import origin_of, record_restored, revisions_of
+from ...content.revision_records import origin_of, revisions_of
 from ...content.rows import current_revisions
 from ...contracts.api.recoveries import LeftAlone, TaskUndo, UndoAnswer
 from ...contracts.errors import ChangedSinceError, ContentError, ItemNotFoundError, TransientError
@@ -129,18 +129,15 @@ class _TaskUndo(NamedTuple):
             return decision.undo
         if decision.revision_id is None:
             raise ItemNotFoundError("the former content is no longer kept")
-        author, current = Author(self.actor, self.reason), decision.current
-        restore = Restore(self.services, item, decision.revision_id, author, current)
+        author = Author(self.actor, self.reason)
+        restore = Restore(self.services, item, decision.revision_id, author, decision.current)
         try:
-            answer = restore.of_task(self.task_id, None, self.deadline)
+            restore.of_task(self.task_id, None, self.deadline)
         except ChangedSinceError:
             # Perhaps by this restore itself: its COMMIT got no answer, and it was repeated.
             again = transact(self.services.engine, self._decide, self.deadline, item, before)
             if again.undo is not Undone.RESTORED:
                 raise
-        else:
-            if not answer.restored and current is not None:
-                self._record_as_restored(item, current, before)
         return Undone.RESTORED
 
     def _decide(self, connection: Connection, item: Item, before: str) -> _Decision:
@@ -167,17 +164,6 @@ class _TaskUndo(NamedTuple):
             and origin["recorded_at"] >= self.claimed_at
             and origin["claimed_at"] in (None, self.claimed_at)
         )
-
-    def _record_as_restored(self, item: Item, current: str, before: str) -> None:
-        """Record that the content `current` equals the one of the revision `before`, so that an earlier
-        regeneration can be undone.
-        """
-
-        def record(connection: Connection) -> None:
-            roadmap_id = read_task(connection, self.task_id).roadmap_id or ""
-            record_restored(connection, roadmap_id, item, current, before, self.actor, self.reason)
-
-        transact(self.services.engine, record, self.deadline)
 
 
 def _reason(refusal: ContentError) -> str:
