@@ -200,7 +200,7 @@ class Check:
             with suppress(AttributeError, OSError):  # it is closed, or not open yet
                 connection.sock.shutdown(socket.SHUT_RDWR)
         for visit in done:
-            visit.result()
+            visit.result()  # raises an unforeseen error
         return dict(self._dead)
 
     def _visit(self, urls: Sequence[str]) -> None:

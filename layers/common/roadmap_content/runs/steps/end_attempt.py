@@ -71,7 +71,8 @@ def end_attempt(
     claim comes in between; a caller that writes before the end takes them before.
 
     Idempotent: unchanged values are not written, and a task of a newer attempt is not changed.
-    `execution_arn` is the attempt's execution, as a caller has read it that is not its Finalize.
+    `execution_arn` is the execution that the caller has read in the task's row; Finalize has its own in
+    `run_end`. It distinguishes the lives of the task.
     Raises TaskNotFoundError: the task does not exist, or the attempt is one of an earlier life of it: the
     data of its user was erased, or its row was deleted and made again.
     """
