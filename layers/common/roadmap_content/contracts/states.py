@@ -63,6 +63,8 @@ class ItemState(StrEnum):
     STAGED = "staged"
     MISSING = "missing"
     REJECTED = "rejected"
+    """Content is staged that an attempt has refused: the next one moves it to `rejected/`."""
+
     GENERATING = "generating"
 
 
