@@ -738,6 +738,18 @@ def test_the_budget_stops_it_before_it_is_exceeded(
     assert (recovery["counts"]["recovered"], recovery["counts"]["refused"]) == (2, 2)
 
 
+def test_a_recovery_with_a_budget_starts_as_many_as_its_limits_allow(
+    pipeline: Pipeline, send: Send, create: Callable[..., str]
+) -> None:
+    """Regression: one for each end of a run, and one a minute."""
+    fail(pipeline, 5)
+    recovery_id = create(token_budget=10_000, concurrency=3, rate_per_minute=6_000)
+    spend(pipeline, 100)
+    run_started(pipeline)
+    turn(pipeline, recovery_id)
+    assert send("GET", f"/{recovery_id}").body["counts"]["running"] == 3
+
+
 def test_a_preview_counts_tasks_that_have_no_recorded_failures(pipeline: Pipeline, send: Send) -> None:
     """Tasks that were never run, or run by a release that recorded no failures, are compared with the
     tables.

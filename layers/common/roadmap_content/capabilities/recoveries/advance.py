@@ -86,20 +86,20 @@ _STOP_REASONS = {  # of the tasks that a stopped recovery does not start
 
 
 def advance(services: Services, recovery_id: str, deadline: Deadline) -> None:
-    """Record ended tasks, and start as many as the limits allow. If one cannot be started now, stop: the
-    sweep goes on. Raises DatabaseUnavailableError: it can be repeated.
+    """Record ended tasks, and start as many as the limits allow: in one step, unless a task ends without an
+    attempt, or there is a budget, of which each start changes the rest. If one cannot be started now, stop:
+    the sweep goes on. Raises DatabaseUnavailableError: it can be repeated.
     """
-    has_place_left = True
-    while has_place_left and deadline.remaining > START_SECONDS + RESERVE:
-        has_place_left = False
+    may_start_more = True
+    while may_start_more and deadline.remaining > START_SECONDS + RESERVE:
         step = transact(services.engine, _step, deadline, services, recovery_id)
         _report(step)
+        may_start_more = bool(step.to_start) and step.recovery.token_budget is not None
         for task in step.to_start:
             if deadline.remaining < START_SECONDS + RESERVE:
                 return
             try:
-                if _start_task(services, step.recovery, task, deadline):
-                    has_place_left = True  # the task has ended without an attempt
+                is_over = _start_task(services, step.recovery, task, deadline)
             except RecoveryStoppedError:
                 return
             except (TransientError, DataRefusedError) as error:
@@ -107,6 +107,7 @@ def advance(services: Services, recovery_id: str, deadline: Deadline) -> None:
                     "recovery_task_not_started", recovery_id=recovery_id, task_id=task.task_id, **error.why
                 )
                 return
+            may_start_more = may_start_more or is_over
 
 
 def advance_all(services: Services, deadline: Deadline) -> None:

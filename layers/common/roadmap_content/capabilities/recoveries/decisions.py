@@ -223,7 +223,7 @@ def may_start(
     by_rate = (now - start_at) // interval(limits) + 1
     waiting = progress.canary_waiting if state is RecoveryState.CANARY else progress.waiting
     room = limits.concurrency - progress.running
-    by_budget = waiting if limits.token_budget is None else 1  # each start changes what is affordable
+    by_budget = waiting if limits.token_budget is None else 1  # `advance` repeats the step
     return Starts(max(0, min(by_rate, waiting, room, by_budget)), start_at)
 
 
