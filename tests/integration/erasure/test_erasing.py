@@ -21,10 +21,13 @@ from roadmap_content.capabilities.erasure import sweep as sweep_of_erasure
 from roadmap_content.capabilities.erasure.deleted import remove_deleted
 from roadmap_content.capabilities.erasure.errors import ErasureRunningError
 from roadmap_content.capabilities.erasure.rows import RuleMissingError, erase_rows, rules
+from roadmap_content.capabilities.recoveries.decisions import Limits
+from roadmap_content.capabilities.recoveries.recovery import insert_recovery
 from roadmap_content.client.http import path_of
 from roadmap_content.content.roadmaps.metadata import lock_roadmap
 from roadmap_content.contracts.erasure import Removed
 from roadmap_content.contracts.errors import DatabaseUnavailableError, RoadmapLockedError
+from roadmap_content.contracts.events import DetailType, Event
 from roadmap_content.contracts.items import ContentType, Item
 from roadmap_content.platform.aws.executions import ExecutionsUnavailableError
 from roadmap_content.platform.postgres.transactions import transact
@@ -34,6 +37,7 @@ from roadmap_content.platform.storage import keys
 from roadmap_content.platform.storage.bucket import Bucket, StoredVersion
 from roadmap_content.runs.reconciliation.sweeps import forget_places
 from roadmap_content.runs.retries.retry import retry_task
+from roadmap_content.state.outbox import record_events
 from roadmap_content.state.queue.capacity import NOTHING
 from roadmap_content.state.queue.claims import Claim, claim
 from roadmap_content.state.tasks.attempts import user_start
@@ -863,11 +867,19 @@ def test_exactly_the_user_of_the_request_is_erased(pipeline: Pipeline, ask: Ask)
     """A path arrives as it was sent, encoded, or decoded; `a/b` and an emoji did not arrive at all."""
     users = ["a/b", "a%2Fb", "a%252Fb", "a b", "a+b", "a%20b", "a%", "%", "é漢", "?x#y", "a&b=c", 'a"b']
     users += ["..", "-", "😀", "\x94"]
-    for user in users:
+    for number, user in enumerate(users):
         insert_tasks(pipeline, user, 1)
+        event = Event.of(DetailType.RECOVERY_ENDED, {"recovery_id": "r", "actor": f"operator:{user}"}, user)
+        with pipeline.engine.begin() as connection:  # documents of ours, as they are written
+            record_events(pipeline.services, connection, [event])
+            insert_recovery(
+                connection, f"r-{number}", {"user_id": user}, Limits(1, 1, None, 0), "console", "r"
+            )
     pipeline.execute("UPDATE content_attempts SET ended_at = now() - interval '1 day'")
     for number, user in enumerate(users, 1):
-        assert erase(ask, user)["removed"].rows["content_attempts"] == 1
+        removed = erase(ask, user)["removed"]
+        assert removed.rows["content_attempts"] == 1
+        assert removed.names == {"content_events": 1, "content_recoveries": 1}, user
         left = pipeline.rows("SELECT user_id FROM content_attempts")
         assert sorted(row["user_id"] for row in left) == sorted(users[number:])
     for path, exact in (("a%2Fb", None), ("a%2Fb", "a b"), ("a", "b"), ("-", None), ("-", "")):

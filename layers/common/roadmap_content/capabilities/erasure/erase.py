@@ -246,8 +246,8 @@ class _Part(NamedTuple):
 
         def erase(connection: Connection) -> Removed | None:
             rows.lock_subjects(connection, subjects)
-            if quiet_at(connection, self.request.user_id, self.before):
-                return None  # also if another request for this user has just stopped the run
+            if quiet_at(connection, self.request.user_id, self.before) is not None:
+                return None  # a step may still write, also if another request has just stopped its run
             if not product_rows:
                 mark = register.mark_of_task(self.entry.erasure_id)
                 disown_tasks(connection, self.request.user_id, subjects.tasks, mark)

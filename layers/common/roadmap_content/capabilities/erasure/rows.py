@@ -85,6 +85,8 @@ _TIMES = ("claimed_at", "changed_at", "recorded_at", "began_at", "created_at", "
 """The time of a row that names a user: the first of these columns that its table has."""
 
 _DOCUMENT_COLUMNS = ("detail", "filter")  # of events: the actor; of recoveries
+_NAME_COLUMNS = {"actor", "queue_key", *_DOCUMENT_COLUMNS}
+"""The columns that name a user also in rows without a subject: `erase_names` handles them."""
 
 # Finds the next subjects of a user after (`:after_kind`, `:after_id`); 'roadmap' comes before 'task'.
 # A subject that a row of the user names is not the user's if the product's row has another owner; a roadmap
@@ -188,7 +190,7 @@ def rules(connection: Connection) -> list[Rule]:
             continue
         columns = frozenset(table.columns)
         condition = _condition(columns, table.required, is_of_product=is_of_product)
-        if not condition and not columns & {"queue_key", "actor", *_DOCUMENT_COLUMNS}:
+        if not condition and not columns & _NAME_COLUMNS:
             raise RuleMissingError(f"no column of {table.table_name} is known to name a user")
         found.append(Rule(table.table_name, condition, columns))
     order = {table: place for place, table in enumerate(PRODUCT)}
@@ -402,13 +404,12 @@ class _Changes(NamedTuple):
         count = f"SELECT count(*) FROM {rule.table} WHERE {where} AND ({is_own}) IS NOT TRUE"
         return int(self.connection.execute(text(count), {**parameters, **_page(self.own)}).scalar_one())
 
-    def replace(self, rule: Rule, column: str, names: Mapping[str, Sequence[str]]) -> int:
-        """Replace names in a JSON column, by the fields that have them (`replace_names`); return the number
-        of rows.
-        """
+    def replace(self, rule: Rule, column: str, names_by_field: Mapping[str, Sequence[str]]) -> int:
+        """Replace names in a JSON column (`replace_names`); return the number of rows."""
         document = f"CAST({column} AS text)"
-        # As `json.dumps` has written it into the column: with escapes in place of characters beyond ASCII.
-        quoted = sorted({json.dumps(name) for values in names.values() for name in values})
+        # As `json.dumps` has written it into the column, which keeps the text: with escapes in place of
+        # characters beyond ASCII.
+        quoted = sorted({json.dumps(name) for names in names_by_field.values() for name in names})
         may_name = text(
             f"SELECT DISTINCT {document} FROM {rule.table}"
             " WHERE EXISTS (SELECT FROM unnest(CAST(:quoted AS text[])) AS q"
@@ -418,7 +419,7 @@ class _Changes(NamedTuple):
         changed = 0
         for old in self.connection.scalars(may_name, {"quoted": quoted}).all():
             document_before = json.loads(old)
-            document_after = replace_names(document_before, names)
+            document_after = replace_names(document_before, names_by_field)
             if document_after != document_before:
                 values = {"old": old, "new": json.dumps(document_after)}
                 changed += self.change(rule, update, where, values)
