@@ -106,7 +106,7 @@ def test_a_dead_idle_connection_is_replaced_without_an_error(engine: Engine, oth
 
 
 @pytest.mark.parametrize(
-    "sqlstate", ["40001", "40P01", "53300", "53100", "55P03", "57014", "57P01", "25006", "58030"]
+    "sqlstate", ["40001", "40P01", "53300", "53100", "55P03", "57014", "57P01", "25006", "25P04", "58030"]
 )
 def test_environment_errors_are_transient(
     engine: Engine, sqlstate: str, monkeypatch: pytest.MonkeyPatch

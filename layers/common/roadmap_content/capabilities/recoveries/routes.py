@@ -159,7 +159,9 @@ def add_recovery_routes(api: Api) -> None:
         change: Callable[[Services, str, Deadline], None], recovery_id: str, reason: str | None
     ) -> RecoveryAnswer:
         change(api.services, recovery_id, api.deadline)
-        logger.info("recovery_changed_by", recovery_id=recovery_id, actor=api.caller.actor, reason=reason)
+        logger.info(
+            "recovery_change_requested", recovery_id=recovery_id, actor=api.caller.actor, reason=reason
+        )
         return _read(recovery_id)
 
     def _read(recovery_id: str) -> RecoveryAnswer:

@@ -11,11 +11,11 @@ from typing import NamedTuple
 TOO_MANY_CONNECTIONS = "53300"
 INSUFFICIENT_PRIVILEGE = "42501"
 DEPENDENT_OBJECTS = "2BP01"
-_SERVER_STATES = "^(08|28|40|53|55|57|58|25006$|25P03$)"
+_SERVER_STATES = "^(08|28|40|53|55|57|58|25006$|25P0[34]$)"
 """Classes 08 connection, 40 rollback (deadlock, serialization), 53 resources (connections, memory, disk), 55
 object not in the required state (lock timeout), 57 operator intervention (shutdown, statement timeout), 58
 system error, 28 invalid authorization (a rotated password); 25006 read-only transaction (a server that is
-failing over), 25P03 idle-in-transaction timeout.
+failing over), 25P03 idle-in-transaction timeout, 25P04 transaction timeout (PostgreSQL 17).
 """
 
 _CONTENT_STATES = "^(21|22|23|54|P0001$)"

@@ -64,8 +64,8 @@ FROM (SELECT tokens, ended_at FROM content_queue WHERE state = 'ended' AND admit
 
 
 def read_place(connection: Connection, task_id: str, attempt: int) -> QueuePlace | None:
-    """Read the place of an attempt; `None` if it does not wait. Others may pass it: then its position is the
-    least one (`at_least`).
+    """Read the place of an attempt; `None` if it does not wait, or a paused recovery holds it. If others
+    may pass it, its position is the least one (`at_least`).
     """
     waiting = {"task_id": task_id, "attempt": attempt, "most": MOST_AHEAD}
     ahead = connection.execute(AHEAD, waiting).one_or_none()
@@ -75,7 +75,7 @@ def read_place(connection: Connection, task_id: str, attempt: int) -> QueuePlace
     speed = None if stopped else _tokens_per_second(connection.execute(SPEED).one())
     return QueuePlace(
         position=ahead.own_attempts + ahead.others + 1,
-        # A key with an attempt at work, now or then, may have its half of the slots.
+        # A key with half of the slots is passed over (`order.py`): it may have them now, or then.
         at_least=ahead.own_at_work
         or ahead.own_attempts > 0
         or ahead.others >= MOST_AHEAD  # the others are not counted
