@@ -45,13 +45,14 @@ UNION SELECT 'erasure ' || erasure_id FROM content_erasures WHERE user_id IS NOT
 ORDER BY 1 LIMIT {MOST_NAMED}
 """)
 
-# Names everything that has a name of ours, in any schema, and every right of our roles on a table. Not a
-# table of the product whose name begins in the same way: ours are this role's, the kept ones perhaps of the
-# role that has adopted the database before.
+# Names what is ours, in any schema, and every right of our roles on a table. The product may have tables and
+# functions whose names begin like ours: only those of this role are ours. A kept table is known by its whole
+# name, because the role that adopted the database before may own it. Triggers, and indexes of the product's
+# tables, whose names begin like ours are ours.
 OURS = text(r"""
 SELECT 'table' AS kind, CAST(CAST(oid AS regclass) AS text) AS name FROM pg_class
-WHERE relkind = 'r' AND (relname = ANY(:kept) OR pg_get_userbyid(relowner) = current_user
-    AND (relname LIKE 'content\_%' OR relname = 'generation_tokens'))
+WHERE relkind = 'r' AND (relname = ANY(:kept) OR (pg_get_userbyid(relowner) = current_user
+    AND (relname LIKE 'content\_%' OR relname = 'generation_tokens')))
 UNION ALL SELECT 'index', CAST(CAST(indexrelid AS regclass) AS text)
 FROM pg_index JOIN pg_class i ON i.oid = indexrelid JOIN pg_class t ON t.oid = indrelid
 WHERE i.relname LIKE 'content\_%' AND t.relname = ANY(:product)

@@ -99,7 +99,7 @@ def end_attempt(
     # Record the outcome, if anything differs from it.
     changed = [*account.changed, *_differing(task, outcome)]
     if not changed and is_current and task.attempt_is_open:
-        changed.append("attempt")  # the outcome equals that of the previous attempt
+        changed.append("attempt")  # the task's row has this outcome already, the attempt's has none yet
     message = outcome.error_message
     if error is not None and outcome.status != COMPLETED:
         message = f"{error.error}: {error.reason}"[:MAX_REASON]
