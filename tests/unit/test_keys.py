@@ -5,7 +5,7 @@ import inspect
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from roadmap_content.contracts.errors import OtherBucketError
@@ -120,6 +120,7 @@ def test_an_object_of_ours_has_one_owner(one_id: str, concept_id: str) -> None:
 
 
 @given(storable_ids, storable_ids, storable_ids)
+@example("rejected", "c", "r")
 def test_a_text_of_the_product_belongs_to_its_roadmap_and_to_no_other_one_alone(
     roadmap_id: str, concept_id: str, other_id: str
 ) -> None:
