@@ -61,6 +61,13 @@ def test_items_are_counted_once_if_the_commit_is_not_answered(pipeline: Pipeline
     assert attempt["generated"] == counts(tutorial=1)
 
 
+def test_a_text_that_was_paid_for_is_not_counted_as_generated(pipeline: Pipeline) -> None:
+    request = planned(pipeline)
+    pipeline.bucket.put(product_text_key("r-1", IDS[0], 1), b"# Paid")
+    assert pipeline.generate(request).generated == 0
+    assert pipeline.rows("SELECT generated FROM content_attempts") == [{"generated": None}]
+
+
 def test_a_stored_text_that_is_too_large_to_be_staged_is_no_obstacle(pipeline: Pipeline) -> None:
     """Regression: each attempt adopted it, and failed."""
     request = planned(pipeline)

@@ -144,7 +144,7 @@ class ItemGeneration:
             case NextAction.SAVE:
                 pass
             case NextAction.GENERATE if self._may_adopt(item):
-                self._adopt_or_generate(item)
+                return self._adopt_or_generate(item)
             case NextAction.GENERATE:
                 failure = None if refusal is None else refusal[1]
                 self._generate(item, self._newest_text(item).free_version, failure)
@@ -187,9 +187,9 @@ class ItemGeneration:
         content = kind.check(draft | kind.complete(draft, version) | self._new_identity(item))
         self._staging.write(item, content, origin)
 
-    def _adopt_or_generate(self, item: Item) -> None:
+    def _adopt_or_generate(self, item: Item) -> NextAction:
         """Stage the newest text that is stored without a row, with its version; otherwise generate the item.
-        Such a text was paid for, but its row was never saved.
+        Such a text was paid for, but its row was never saved. Returns which of the two was done.
         """
         newest = self._newest_text(item)
         version = newest.free_version - 1
@@ -200,8 +200,9 @@ class ItemGeneration:
                 logger.warning("tutorial_text_not_adopted", item=item, version=version, reason=str(error))
             else:
                 logger.info("tutorial_text_adopted", item=item, version=version)
-                return
+                return NextAction.SAVE
         self._generate(item, newest.free_version)
+        return NextAction.GENERATE
 
     def _newest_text(self, item: Item) -> NewestText:
         return newest_text(self._bucket, self._plan.roadmap_id, item, self._context.versions.get(item, 0))
