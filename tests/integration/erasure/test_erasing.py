@@ -43,7 +43,7 @@ from roadmap_content.state.queue.claims import Claim, claim
 from roadmap_content.state.tasks.attempts import user_start
 from roadmap_content.state.tasks.task import read_task
 from tests.support.erasing import QUIET, erased, rows_with
-from tests.support.factories import CONTENT_TABLES, bundle_of, concept_ids
+from tests.support.factories import CONTENT_TABLES, USER, bundle_of, concept_ids
 from tests.support.pipeline import S3, SETTINGS, Pipeline, log_of, services_for
 from tests.support.prepared import prepare
 from tests.support.requests_to_api import OPERATOR, Ask
@@ -918,6 +918,15 @@ def test_a_table_of_ours_without_a_rule_is_refused(
         installation.record(connection)
         with pytest.raises(RuleMissingError, match="content_newer"):
             rules(connection)
+
+
+def test_a_name_in_a_column_of_the_product_is_its_own(pipeline: Pipeline, ask: Ask) -> None:
+    pipeline.load(bundle_of(concept_ids(1)))
+    pipeline.run()
+    pipeline.execute("ALTER TABLE roadmap_metadata ADD COLUMN actor text")
+    pipeline.execute("UPDATE roadmap_metadata SET actor = 'user:' || user_id")
+    erase(ask, USER)
+    assert pipeline.rows("SELECT actor FROM roadmap_metadata") == [{"actor": f"user:{USER}"}]
 
 
 class _Objects(Bucket):

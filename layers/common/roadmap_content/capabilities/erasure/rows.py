@@ -311,6 +311,8 @@ def erase_names(
         table, delete = rule.table, f"DELETE FROM {rule.table}"
         if product_rows and table in LEARNERS:
             rows[table] = changes.change(rule, delete, "user_id = :value", {"value": user_id})
+        if rule.is_of_product:  # whatever it names in columns of these names
+            continue
         # The counters of the queue: its attempts, which have a task, are subjects.
         if "queue_key" in rule.columns and not rule.condition and not is_back:
             rows[table] = changes.change(rule, delete, "queue_key = :value", {"value": f"user:{user_id}"})
